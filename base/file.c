@@ -1,0 +1,171 @@
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TMP_TRIES 100
+
+static enum nasc_status fail_errno(struct nasc_err *err, enum nasc_status code, const char *path,
+				   const char *what)
+{
+	return nasc_fail(err, code, "%s: %s: %s", path, what, strerror(errno));
+}
+
+static enum nasc_status read_all(int fd, const char *path, size_t max, struct arena *a, char **text,
+				 size_t *n, struct nasc_err *err)
+{
+	struct stat st;
+	size_t size, have = 0;
+	char *buf;
+
+	if (fstat(fd, &st) != 0)
+		return fail_errno(err, NASC_DATA, path, "cannot read");
+	if (S_ISDIR(st.st_mode))
+		return nasc_fail(err, NASC_DATA, "%s: is a directory, not a file", path);
+	if (!S_ISREG(st.st_mode))
+		return nasc_fail(err, NASC_DATA, "%s: is not a regular file", path);
+	if ((uintmax_t)st.st_size > max)
+		return nasc_fail(err, NASC_DATA, "%s: %jd bytes are more than the %zu allowed",
+				 path, (intmax_t)st.st_size, max);
+	size = (size_t)st.st_size;
+	buf = ARENA_NEW(a, char, size + 1);
+	while (have < size) {
+		ssize_t got = read(fd, buf + have, size - have);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail_errno(err, NASC_DATA, path, "cannot read");
+		if (got == 0)
+			return nasc_fail(err, NASC_DATA, "%s: became shorter while it was read",
+					 path);
+		have += (size_t)got;
+	}
+	*text = buf;
+	*n = size;
+	return NASC_OK;
+}
+
+enum nasc_status file_read(const char *path, size_t max, struct arena *a, char **text, size_t *n,
+			   struct nasc_err *err)
+{
+	enum nasc_status status;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
+
+	if (fd < 0)
+		return fail_errno(err, NASC_DATA, path, "cannot open");
+	status = read_all(fd, path, max, a, text, n, err);
+	close(fd);
+	return status;
+}
+
+/* Where a link points, so that the file is replaced and not the link. */
+static enum nasc_status set_path(struct file_out *f, const char *path, struct nasc_err *err)
+{
+	char *real = realpath(path, NULL);
+	const char *to = real ? real : path;
+	bool fits = strlen(to) < sizeof f->path;
+
+	if (fits)
+		memcpy(f->path, to, strlen(to) + 1);
+	free(real);
+	return fits ? NASC_OK : nasc_fail(err, NASC_FAIL, "%.100s...: the path is too long", path);
+}
+
+enum nasc_status file_begin(struct file_out *f, const char *path, struct nasc_err *err)
+{
+	struct stat st;
+	int fd = -1;
+
+	f->fp = NULL;
+	if (path[0] == '\0')
+		return nasc_fail(err, NASC_FAIL, "cannot write to a file without a name");
+	if (set_path(f, path, err))
+		return err->code;
+	if (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode))
+		return nasc_fail(err, NASC_FAIL, "%s: is not a regular file, cannot replace it",
+				 path);
+	for (int i = 0; i < TMP_TRIES && fd < 0; i++) {
+		snprintf(f->tmp, sizeof f->tmp, "%s.%ld-%d.tmp", f->path, (long)getpid(), i);
+		fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		if (fd < 0 && errno != EEXIST)
+			break;
+	}
+	if (fd < 0)
+		return fail_errno(err, NASC_FAIL, path, "cannot create");
+	f->fp = fdopen(fd, "w");
+	if (!f->fp) {
+		fail_errno(err, NASC_FAIL, path, "cannot create");
+		close(fd);
+		unlink(f->tmp);
+		return err->code;
+	}
+	return NASC_OK;
+}
+
+/* A file system without fsync() has nothing to sync. */
+static bool sync_fd(int fd)
+{
+	return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP;
+}
+
+/* The rename is durable only when the directory is. */
+static bool sync_directory(const char *path)
+{
+	char dir[sizeof((struct file_out *)0)->path];
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+	bool ok;
+	int fd;
+
+	memcpy(dir, path, n);
+	dir[n] = '\0';
+	fd = open(n ? dir : slash ? "/" : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES; /* a directory may be writable and not readable */
+	ok = sync_fd(fd);
+	close(fd);
+	return ok;
+}
+
+enum nasc_status file_commit(struct file_out *f, struct nasc_err *err)
+{
+	FILE *fp = f->fp;
+	bool ok;
+
+	f->fp = NULL;
+	errno = 0;
+	ok = fflush(fp) == 0 && !ferror(fp) && sync_fd(fileno(fp));
+	if (!ok && errno == 0)
+		errno = EIO; /* an earlier write failed and took its reason along */
+	if (!ok) {
+		fail_errno(err, NASC_FAIL, f->path, "cannot write");
+		fclose(fp);
+	} else if (fclose(fp) != 0) {
+		fail_errno(err, NASC_FAIL, f->path, "cannot write");
+		ok = false;
+	} else if (rename(f->tmp, f->path) != 0) {
+		fail_errno(err, NASC_FAIL, f->path, "cannot replace");
+		ok = false;
+	}
+	if (!ok) {
+		unlink(f->tmp);
+		return err->code;
+	}
+	if (!sync_directory(f->path))
+		return fail_errno(err, NASC_FAIL, f->path, "cannot sync its directory");
+	return NASC_OK;
+}
+
+void file_abandon(struct file_out *f)
+{
+	if (!f->fp)
+		return;
+	fclose(f->fp);
+	f->fp = NULL;
+	unlink(f->tmp);
+}

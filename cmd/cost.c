@@ -1,0 +1,224 @@
+#include <math.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "json.h"
+#include "study.h"
+
+/* The bill of one network by one model. */
+struct bill {
+	struct costmodel model;
+	struct cost cost;
+};
+
+static void print_figures(const struct bill *b, struct table *t)
+{
+	char figure[40], text[48];
+
+	for (size_t i = 0; i < b->model.ops->n_metrics; i++) {
+		const struct metric *m = &b->model.ops->metric[i];
+		double v = b->cost.value[i];
+
+		unit_format(v, m->dim, figure, sizeof figure);
+		snprintf(text, sizeof text, "%s%s", b->cost.bound[i] ? "<= " : "", figure);
+		table_cell(t, false, m->name);
+		table_cell(t, true, isnan(v) ? "unknown" : text);
+		table_cell(t, false, b->model.model);
+		table_cell(t, false, b->model.ops->provenance(&b->model, i));
+	}
+}
+
+static void print_bills(const struct bill *b, size_t n_bills)
+{
+	struct table *t = table_new(4);
+
+	table_cell(t, false, "figure");
+	table_cell(t, true, "value");
+	table_cell(t, false, "model");
+	table_cell(t, false, "where it comes from");
+	for (size_t k = 0; k < n_bills; k++)
+		print_figures(&b[k], t);
+	table_print(t, stdout);
+	table_free(t);
+}
+
+/* #, operator and output, then the figures an operator of every model. */
+static size_t layer_columns(const struct bill *b, size_t n_bills)
+{
+	size_t columns = 3;
+
+	for (size_t k = 0; k < n_bills; k++)
+		for (size_t i = 0; i < b[k].model.ops->n_metrics; i++)
+			columns += b[k].model.ops->metric[i].per_op;
+	return columns;
+}
+
+static void print_layer_heads(const struct bill *b, size_t n_bills, struct table *t)
+{
+	bool several = n_bills > 2; /* the sizes and more than one target */
+	char head[128];
+
+	table_cell(t, true, "#");
+	table_cell(t, false, "operator");
+	table_cell(t, false, "output");
+	for (size_t k = 0; k < n_bills; k++)
+		for (size_t i = 0; i < b[k].model.ops->n_metrics; i++) {
+			const struct metric *m = &b[k].model.ops->metric[i];
+			const char *target = several ? b[k].model.target : "";
+
+			snprintf(head, sizeof head, "%s%s%s", target, *target ? "." : "", m->name);
+			if (m->per_op)
+				table_cell(t, true, head);
+		}
+}
+
+static void print_layers(const struct network *net, const struct bill *b, size_t n_bills)
+{
+	struct table *t = table_new(layer_columns(b, n_bills));
+	char text[64];
+
+	print_layer_heads(b, n_bills, t);
+	for (size_t op = 0; op < net->n_ops; op++) {
+		struct net_shape s = net->op[op].out;
+
+		snprintf(text, sizeof text, "%zu", op);
+		table_cell(t, true, text);
+		table_cell(t, false, net_kind_name(net->op[op].kind));
+		snprintf(text, sizeof text, "%ux%ux%u", s.h, s.w, s.c);
+		table_cell(t, false, text);
+		for (size_t k = 0; k < n_bills; k++)
+			for (size_t i = 0; i < b[k].model.ops->n_metrics; i++) {
+				const struct metric *m = &b[k].model.ops->metric[i];
+				double v = b[k].cost.per_op[op * b[k].model.ops->n_metrics + i];
+
+				if (m->per_op)
+					table_cell(
+						t, true,
+						v == 0 ? "-"
+						       : unit_format(v, m->dim, text, sizeof text));
+			}
+	}
+	table_print(t, stdout);
+	table_free(t);
+}
+
+static void write_scores(const struct bill *b, struct json_writer *w)
+{
+	json_object(w, "scores");
+	for (size_t i = 0; i < b->model.ops->n_metrics; i++) {
+		const struct metric *m = &b->model.ops->metric[i];
+
+		struct result_score score = { .key = m->key,
+					      .unit = unit_symbol(m->dim),
+					      .model = b->model.model,
+					      .provenance = b->model.ops->provenance(&b->model, i),
+					      .value = b->cost.value[i],
+					      .upper_bound = b->cost.bound[i] };
+
+		result_score_write(&score, w);
+	}
+	json_end(w);
+}
+
+static void write_json(const struct network *net, const struct bill *b, size_t n_bills, bool layers)
+{
+	struct json_writer w;
+
+	json_init(&w, stdout, false);
+	json_object(&w, NULL);
+	json_int(&w, "version", 1);
+	json_string(&w, "network", net->name);
+	json_list(&w, "costs");
+	for (size_t k = 0; k < n_bills; k++) {
+		json_object(&w, NULL);
+		json_string(&w, "target", *b[k].model.target ? b[k].model.target : NULL);
+		write_scores(&b[k], &w);
+		if (layers) {
+			json_list(&w, "operators");
+			for (size_t op = 0; op < net->n_ops; op++) {
+				json_object(&w, NULL);
+				json_string(&w, "kind", net_kind_name(net->op[op].kind));
+				for (size_t i = 0; i < b[k].model.ops->n_metrics; i++)
+					if (b[k].model.ops->metric[i].per_op)
+						json_real(&w, b[k].model.ops->metric[i].key,
+							  b[k].cost.per_op
+								  [op * b[k].model.ops->n_metrics +
+								   i]);
+				json_end(&w);
+			}
+			json_end(&w);
+		}
+		json_end(&w);
+	}
+	json_end(&w);
+	json_end(&w);
+}
+
+static enum nasc_status cost_one(struct bill *b, const struct network *net, bool layers,
+				 struct arena *a, struct nasc_err *err)
+{
+	if (layers)
+		b->cost.per_op = ARENA_NEW(a, double, net->n_ops * b->model.ops->n_metrics);
+	if (b->model.ops->cost(&b->model, net, a, &b->cost, err))
+		return nasc_wrap(err, "%s",
+				 *b->model.target ? b->model.target : b->model.ops->name);
+	return NASC_OK;
+}
+
+static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
+{
+	const char **targets = ARENA_NEW(arena, const char *, (size_t)a->argc);
+	size_t n = cmd_values(a, "target", targets, (size_t)a->argc);
+	struct bill *bill = ARENA_NEW(arena, struct bill, 1 + n);
+	bool layers = cmd_flag(a, "layers");
+	struct network net;
+
+	if (network_load(a->positional[0], arena, &net, err))
+		return err->code;
+	if (costmodel_open(&bill[0].model, costmodel_find("size"), arena, err))
+		return err->code;
+	for (size_t i = 0; i < n; i++)
+		if (target_open(&bill[1 + i].model, targets_dir(), targets[i], arena, err))
+			return err->code;
+	if (layers && !cmd_flag(a, "json") && layer_columns(bill, n + 1) > TABLE_MAX_COLUMNS)
+		return nasc_fail(err, NASC_USAGE,
+				 "--layers: %zu columns, at most %d fit a table: fewer targets at "
+				 "once, or --json",
+				 layer_columns(bill, n + 1), TABLE_MAX_COLUMNS);
+	for (size_t i = 0; i <= n; i++)
+		if (cost_one(&bill[i], &net, layers, arena, err))
+			return err->code;
+	if (cmd_flag(a, "json")) {
+		write_json(&net, bill, n + 1, layers);
+		return NASC_OK;
+	}
+	print_bills(bill, n + 1);
+	if (layers) {
+		putchar('\n');
+		print_layers(&net, bill, n + 1);
+	}
+	return NASC_OK;
+}
+
+static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
+{
+	struct arena arena = { 0 };
+	enum nasc_status st = cost(a, &arena, err);
+
+	arena_free(&arena);
+	return st;
+}
+
+static const struct cmd_option options[] = {
+	{ "target", "NAME", "board or device, or a target file by path; repeatable" },
+	{ "layers", NULL, "a line an operator" },
+	{ "json", NULL, "machine-readable, SI units" },
+	{ .name = NULL }
+};
+const struct cmd cmd_cost = { .name = "cost",
+			      .args = "NETWORK.json [--target NAME]",
+			      .summary = "say what one network costs on a board or device",
+			      .min_args = 1,
+			      .max_args = 1,
+			      .option = options,
+			      .run = run };

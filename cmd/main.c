@@ -1,0 +1,69 @@
+/* nasc: the table of verbs. Nothing outside cmd/ prints. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+
+const struct cmd *const commands[] = { &cmd_check,   &cmd_cost,	  &cmd_help,
+				       &cmd_pareto,  &cmd_search, &cmd_space,
+				       &cmd_targets, &cmd_train,  NULL };
+
+const struct cmd *cmd_find(const char *name)
+{
+	for (size_t i = 0; commands[i]; i++)
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+	return NULL;
+}
+
+static int fail(const struct nasc_err *err)
+{
+	fputs("nasc: ", stderr);
+	for (const char *s = err->msg; *s; s++) /* a name in it may hold anything */
+		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, stderr);
+	fputc('\n', stderr);
+	return nasc_exit_code(err->code);
+}
+
+/* A full disk behind standard output is an error like any other. */
+static int finish(int code)
+{
+	if (fflush(stdout) || ferror(stdout)) {
+		fputs("nasc: standard output could not be written\n", stderr);
+		return code ? code : nasc_exit_code(NASC_FAIL);
+	}
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct nasc_err err = { 0 };
+	struct cmd_args args = { 0 };
+	const struct cmd *c;
+
+	if (argc < 2) {
+		cmd_list(stderr);
+		return nasc_exit_code(NASC_USAGE);
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("nasc " NASC_VERSION);
+		return finish(0);
+	}
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
+		cmd_help.run(&args, &err);
+		return finish(0);
+	}
+	c = cmd_find(argv[1]);
+	if (!c) {
+		nasc_fail(&err, NASC_USAGE, "unknown verb '%s', see: nasc help", argv[1]);
+		return fail(&err);
+	}
+	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) {
+			cmd_usage(c, stdout);
+			return finish(0);
+		}
+	if (cmd_parse(c, argc - 2, argv + 2, &args, &err) || c->run(&args, &err))
+		return finish(fail(&err));
+	return finish(0);
+}

@@ -1,0 +1,123 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "study.h"
+
+static void show_progress(const struct study_progress *p, void *ctx)
+{
+	char line[512], text[32];
+	size_t at;
+
+	(void)ctx;
+	at = (size_t)snprintf(line, sizeof line, "%llu/%llu", (unsigned long long)p->evaluations,
+			      (unsigned long long)p->planned);
+	if (p->study->config->stop.trained)
+		at += (size_t)snprintf(line + at, sizeof line - at, " (%llu/%lld trained)",
+				       (unsigned long long)p->trained,
+				       (long long)p->study->config->stop.trained);
+	else if (p->trained)
+		at += (size_t)snprintf(line + at, sizeof line - at, " (%llu trained)",
+				       (unsigned long long)p->trained);
+	if (p->failed)
+		at += (size_t)snprintf(line + at, sizeof line - at, " %llu failed",
+				       (unsigned long long)p->failed);
+	for (size_t i = 0; i < p->study->n_objectives && at < sizeof line; i++) {
+		const struct study_metric *m = &p->study->metric[p->study->objective[i]];
+
+		if (!isnan(p->best[i]))
+			at += (size_t)snprintf(
+				line + at, sizeof line - at, "  %s %s", m->name,
+				unit_format(p->best[i], m->metric->dim, text, sizeof text));
+	}
+	if (!isnan(p->hypervolume) && at < sizeof line)
+		at += (size_t)snprintf(line + at, sizeof line - at, "  hv %.4f", p->hypervolume);
+	if (!isnan(p->left_s) && at < sizeof line)
+		snprintf(line + at, sizeof line - at, "  %s left",
+			 unit_format(round(p->left_s), UNIT_SECOND, text, sizeof text));
+	progress_line(line);
+}
+
+static void report(const struct study_summary *s, const char *out)
+{
+	char wall[32];
+
+	fprintf(stderr, "%s: %zu on the front of %llu candidates", out, s->front,
+		(unsigned long long)s->evaluations);
+	if (s->trained)
+		fprintf(stderr, ", %llu reached the evaluator", (unsigned long long)s->trained);
+	if (s->resumed)
+		fprintf(stderr, " (%llu of them in the journal)", (unsigned long long)s->resumed);
+	if (s->failed)
+		fprintf(stderr, ", %llu failed", (unsigned long long)s->failed);
+	if (!isnan(s->hypervolume))
+		fprintf(stderr, "; hypervolume %.6g", s->hypervolume);
+	fprintf(stderr, "; %s; stopped: %s\nlook at it: nasc pareto %s\n",
+		unit_format(s->wall_s, UNIT_SECOND, wall, sizeof wall), s->stop_reason, out);
+}
+
+static enum nasc_status search(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
+{
+	const char *config_path = a->positional[0], *seed;
+	const char **set = ARENA_NEW(arena, const char *, (size_t)a->argc + 1);
+	size_t n_set = cmd_values(a, "set", set, (size_t)a->argc);
+	const char *out = cmd_value(a, "out");
+	struct study_options o = { .out = out ? out : "results.json",
+				   .resume = cmd_flag(a, "resume"),
+				   .progress = show_progress };
+	struct study_config config;
+	struct study_summary summary = { 0 };
+	struct study study;
+	enum nasc_status st;
+
+	if (cmd_jobs(a, &o.jobs, err) || cmd_seed(a, arena, &seed, err))
+		return err->code;
+	if (seed)
+		set[n_set++] = seed;
+	if (config_load(config_path, set, n_set, arena, &config, err))
+		return err->code;
+	if (o.resume && !study_has_run(o.out))
+		fprintf(stderr, "nasc: nothing to go on from at %s, starting anew\n", o.out);
+	o.cancel = cancel_on_signal();
+	st = study_open(&study, &config, targets_dir(), true, arena, err);
+	if (!st)
+		st = study_run(&study, &o, &summary, err);
+	study_close(&study);
+	progress_end();
+	if (summary.stop_reason)
+		report(&summary, o.out);
+	return st;
+}
+
+static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
+{
+	struct arena arena = { 0 };
+	enum nasc_status st = search(a, &arena, err);
+
+	arena_free(&arena);
+	return st;
+}
+
+static const struct cmd_option options[] = {
+	{ "out", "FILE", "results file; the journal stands beside it [results.json]" },
+	{ "seed", "N", "seed of the run, instead of the config's" },
+	{ "jobs", "N", "candidates worked on at once [one per processor]" },
+	{ "resume", NULL, "go on with an earlier run of the same config" },
+	{ "set", "KEY=VALUE", "change one key, as strategy.population=64; repeatable" },
+	{ .name = NULL }
+};
+const struct cmd cmd_search = {
+	.name = "search",
+	.args = "CONFIG.yaml [--out FILE] [--resume]",
+	.summary = "search networks, write the Pareto front as JSON",
+	.details =
+		"Every finished evaluation is in the journal before it is used: after Ctrl-C, a "
+		"kill or\n"
+		"a crash the same command with --resume goes on where it was, and ends with the\n"
+		"same results, at any --jobs.\n",
+	.min_args = 1,
+	.max_args = 1,
+	.option = options,
+	.run = run
+};

@@ -1,0 +1,203 @@
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "file.h"
+#include "json.h"
+#include "study.h"
+
+struct job {
+	struct network net;
+	struct study_config config;
+	uint64_t id; /* of the random streams */
+	const char *what;
+};
+
+/* A row of a results file, with the data and recipe of its config. */
+static enum nasc_status job_from_results(const struct cmd_args *a, struct arena *arena,
+					 struct job *job, struct nasc_err *err)
+{
+	const char *path = a->positional[0], *id = cmd_value(a, "id");
+	const struct result *row;
+	struct results r;
+	enum nasc_status st;
+
+	if (results_load(&path, 1, arena, &r, err))
+		return err->code;
+	results_knee(&r);
+	row = id ? results_find(&r, id) : NULL;
+	if (!id)
+		st = nasc_fail(err, NASC_USAGE, "%s: which network? give --id N, or --id knee",
+			       path);
+	else if (!row)
+		st = nasc_fail(err, NASC_USAGE, "%s: no row with id '%s', see: nasc pareto %s",
+			       path, id, path);
+	else if (cJSON_IsNull(row->network))
+		st = nasc_fail(err, NASC_USAGE, "%s: a test problem has no networks to train",
+			       path);
+	else if ((st = network_from_json(row->network, arena, &job->net, err)) != NASC_OK)
+		nasc_wrap(err, "%s: id %s: network", path, id);
+	if (!st) {
+		job->id = (uint64_t)row->id;
+		job->what = arena_strdup(arena, id);
+		if (!cmd_value(a, "config"))
+			st = config_from_json(path, r.config, arena, &job->config, err);
+	}
+	results_close(&r);
+	return st;
+}
+
+static enum nasc_status find_job(const struct cmd_args *a, struct arena *arena, struct job *job,
+				 struct nasc_err *err)
+{
+	const char *path = a->positional[0], *config = cmd_value(a, "config");
+	struct cJSON *root;
+	bool is_results;
+
+	if (json_load(path, JSON_MAX_BYTES, &root, err))
+		return err->code;
+	is_results = cJSON_GetObjectItemCaseSensitive(root, "front") != NULL;
+	cJSON_Delete(root);
+	if (is_results) {
+		if (job_from_results(a, arena, job, err))
+			return err->code;
+	} else if (!config) {
+		return nasc_fail(err, NASC_USAGE,
+				 "%s: a network alone: give --config FILE for its data and recipe",
+				 path);
+	} else if (network_load(path, arena, &job->net, err)) {
+		return err->code;
+	} else {
+		job->what = path;
+	}
+	return config ? config_load(config, NULL, 0, arena, &job->config, err) : NASC_OK;
+}
+
+static void show_progress(const struct train_progress *p, void *ctx)
+{
+	char line[160];
+
+	(void)ctx;
+	snprintf(line, sizeof line, "epoch %lld/%lld  loss %.4f  %.0f images/s  %.0f %%",
+		 (long long)p->epoch, (long long)p->epochs, p->loss, p->images_per_s,
+		 100 * p->done);
+	progress_line(line);
+}
+
+static void print_report(const struct job *job, const struct train_report *r,
+			 const struct dataset *test, const struct train_cfg *cfg)
+{
+	char params[32], macs[32];
+
+	printf("network %s: %s parameters, %s MACs\n", job->what,
+	       unit_format((double)network_params(&job->net), UNIT_NONE, params, sizeof params),
+	       unit_format((double)network_macs(&job->net), UNIT_NONE, macs, sizeof macs));
+	printf("trained %lld epochs in %s, training loss %.4f\n", (long long)cfg->epochs,
+	       r->precision, r->loss);
+	printf("test accuracy %.2f %% (%zu images, seen once)\n", 100 * r->test_accuracy, test->n);
+}
+
+static void write_report(const struct job *job, const struct train_report *r,
+			 const struct dataset *test, const struct train_cfg *cfg)
+{
+	struct json_writer w;
+
+	json_init(&w, stdout, false);
+	json_object(&w, NULL);
+	json_int(&w, "version", 1);
+	json_string(&w, "network", job->what);
+	json_u64(&w, "params", network_params(&job->net));
+	json_u64(&w, "macs", network_macs(&job->net));
+	json_int(&w, "epochs", cfg->epochs);
+	json_string(&w, "precision", r->precision);
+	json_real(&w, "training_loss", r->loss);
+	json_real(&w, "test_accuracy", r->test_accuracy);
+	json_u64(&w, "test_images", test->n);
+	json_list(&w, "confusion");
+	for (size_t i = 0; i < test->classes; i++) {
+		json_list(&w, NULL);
+		for (size_t k = 0; k < test->classes; k++)
+			json_u64(&w, NULL, r->confusion[i * test->classes + k]);
+		json_end(&w);
+	}
+	json_end(&w);
+	json_end(&w);
+}
+
+/* Before hours of training, not after: can the weights be written there? */
+static enum nasc_status probe_save(const char *path, struct nasc_err *err)
+{
+	struct file_out f = { 0 };
+
+	if (path && file_begin(&f, path, err))
+		return nasc_wrap(err, "--save");
+	file_abandon(&f);
+	return NASC_OK;
+}
+
+static enum nasc_status train(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
+{
+	struct job job = { 0 };
+	struct dataset images, test;
+	struct train_report report = { 0 };
+	struct train_cfg cfg;
+	enum nasc_status st;
+	unsigned jobs;
+	long epochs;
+
+	if (cmd_jobs(a, &jobs, err) || probe_save(cmd_value(a, "save"), err) ||
+	    find_job(a, arena, &job, err))
+		return err->code;
+	cfg = job.config.train;
+	if (cmd_integer(a, "epochs", 1, 10000, (long)cfg.epochs, &epochs, err))
+		return err->code;
+	cfg.epochs = epochs;
+	if (!job.config.has_data)
+		return nasc_fail(err, NASC_CONFIG, "%s: no 'data' section to train on",
+				 job.config.doc.file);
+	if (dataset_open_train(&job.config.data, job.config.seed, arena, &images, NULL, err) ||
+	    dataset_open_test(&job.config.data, &images, arena, &test, err))
+		return nasc_wrap(err, "data");
+	st = train_network(&cfg, &job.net, &images, NULL, &test, job.config.seed, job.id, jobs,
+			   cmd_value(a, "save"), cancel_on_signal(), show_progress, NULL, arena,
+			   &report, err);
+	progress_end();
+	if (!report.precision)
+		return st;
+	if (cmd_flag(a, "json"))
+		write_report(&job, &report, &test, &cfg);
+	else
+		print_report(&job, &report, &test, &cfg);
+	return st;
+}
+
+static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
+{
+	struct arena arena = { 0 };
+	enum nasc_status st = train(a, &arena, err);
+
+	arena_free(&arena);
+	return st;
+}
+
+static const struct cmd_option options[] = {
+	{ "id", "N", "row of the results to train; 'knee' for the knee" },
+	{ "config", "FILE", "data and recipe, instead of those the results carry" },
+	{ "epochs", "N", "instead of the recipe's" },
+	{ "jobs", "N", "threads; the same bits at any number [one per processor]" },
+	{ "save", "FILE", "write the trained weights" },
+	{ "json", NULL, "machine-readable, with the confusion matrix" },
+	{ .name = NULL }
+};
+const struct cmd cmd_train = { .name = "train",
+			       .args = "RESULTS.json --id N | NETWORK.json --config FILE",
+			       .summary = "train one network at full budget, test it once",
+			       .details = "Trains on all training images with the recipe of the "
+					  "config's 'train' section, then\n"
+					  "opens the test images for the first and only time.\n",
+			       .min_args = 1,
+			       .max_args = 1,
+			       .option = options,
+			       .run = run };

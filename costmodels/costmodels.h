@@ -1,0 +1,82 @@
+#ifndef NASC_COSTMODELS_H
+#define NASC_COSTMODELS_H
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "arena.h"
+#include "err.h"
+#include "metric.h"
+#include "network.h"
+#include "schema.h"
+
+/* A cost model turns a network and a target into figures: no weights, no data,
+ * no state, microseconds. A target is one YAML file: `model:` names the cost
+ * model, the other keys are that model's rows. */
+struct costmodel;
+
+/* The figures of one network. value[i] belongs to ops->metric[i]; NAN where the
+ * target's file lacks the numbers for it. */
+#define COST_MAX_METRICS 16
+struct cost {
+	double value[COST_MAX_METRICS];
+	/* value[i] is an upper bound: the search for the exact figure was cut short. */
+	bool bound[COST_MAX_METRICS];
+	/* When not NULL on entry: n_ops * n_metrics of the network handed in, row
+	 * per operator, zero where folded away, NAN where a metric is not per_op.
+	 * Rows add up to the value, but for SRAM (bytes live while that operator runs),
+	 * flash (a runtime's code belongs to no operator) and times on an FPGA, where
+	 * engines work at once (of that engine). */
+	double *per_op;
+};
+
+/* What a target can hold: value[metric] <= max. */
+struct cost_limit {
+	size_t metric; /* index into ops->metric */
+	double max;
+};
+
+struct costmodel_ops {
+	const char *name, *summary, *source;
+	const struct metric *metric;
+	size_t n_metrics;
+	const struct cfg_field *fields; /* of a target file; NULL: needs no target */
+	size_t cfg_size;
+	/* Check the target's numbers against each other. May be NULL. */
+	enum nasc_status (*open)(struct costmodel *m, struct nasc_err *err);
+	/* Pure; any thread. @scratch is rewound by the caller. NASC_INFEASIBLE
+	 * where no implementation exists (one engine exceeds the device). */
+	enum nasc_status (*cost)(const struct costmodel *m, const struct network *net,
+				 struct arena *scratch, struct cost *out, struct nasc_err *err);
+	/* "predicted: …": where the figure of metric @i comes from and how far to
+	 * trust it; static or in the model's arena. */
+	const char *(*provenance)(const struct costmodel *m, size_t i);
+	/* The target's memories or resources: default constraints of a search for
+	 * it. Fills at most COST_MAX_METRICS, returns how many. NULL: it has none. */
+	size_t (*limits)(const struct costmodel *m, struct cost_limit *out);
+};
+struct costmodel {
+	const struct costmodel_ops *ops;
+	const char *target;  /* "stm32f746"; "" when the model needs none */
+	const char *model;   /* "mcu/x-cube-ai": model and its variant, for provenance */
+	const char *summary; /* one line about the target, from its file */
+	void *cfg;
+	struct arena *arena;
+};
+
+extern const struct costmodel_ops *const costmodel_registry[]; /* NULL-terminated */
+const struct costmodel_ops *costmodel_find(const char *name);  /* NULL: not found */
+
+/* `size` and every other model without target keys. */
+enum nasc_status costmodel_open(struct costmodel *m, const struct costmodel_ops *ops,
+				struct arena *arena, struct nasc_err *err);
+/* @name: a path (it has a '/' or ends in .yaml) or the name of a file in @dir.
+ * An unknown name is NASC_CONFIG and lists near ones. */
+enum nasc_status target_open(struct costmodel *m, const char *dir, const char *name,
+			     struct arena *arena, struct nasc_err *err);
+/* Names in @dir, sorted, without .yaml; NULL behind the last. */
+enum nasc_status target_list(const char *dir, struct arena *arena, const char ***names, size_t *n,
+			     struct nasc_err *err);
+
+/* NID, network information density: accuracy (fraction) per parameter [1]. */
+double size_nid(double accuracy, double params);
+#endif

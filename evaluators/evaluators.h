@@ -1,0 +1,148 @@
+#ifndef NASC_EVALUATORS_H
+#define NASC_EVALUATORS_H
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "err.h"
+#include "metric.h"
+#include "network.h"
+#include "schema.h"
+
+/* ---- images ----------------------------------------------------------------
+ * Labelled images in memory: n * h * w * c bytes NHWC, labels 0 .. classes-1.
+ * Read-only once opened, shared by all workers. */
+struct dataset {
+	size_t n;
+	struct net_shape shape;
+	uint32_t classes;
+	const uint8_t *image, *label;
+	float mean[4], std[4]; /* of each channel in [0, 1], over the training part;
+				* std of a constant channel: 1 */
+};
+struct data_cfg {
+	int64_t format; /* idx, cifar10 */
+	const char *directory;
+	double validation; /* fraction of the training set */
+};
+extern const struct cfg_field data_fields[];
+
+/* The files of a search: training files only, split by the run's seed into
+ * training and validation part (all of them for training where @validation is
+ * NULL). Truncated, oversized or inconsistent files are
+ * NASC_DATA and say which file and what. */
+enum nasc_status dataset_open_train(const struct data_cfg *cfg, uint64_t seed, struct arena *a,
+				    struct dataset *train, struct dataset *validation,
+				    struct nasc_err *err);
+/* The test files: opened by `nasc train` alone, once, at the end. @train gives
+ * the mean and standard deviation to use. */
+enum nasc_status dataset_open_test(const struct data_cfg *cfg, const struct dataset *train,
+				   struct arena *a, struct dataset *test, struct nasc_err *err);
+/* Shape and classes only, from the headers: for `nasc space` and `nasc check`. */
+enum nasc_status dataset_peek(const struct data_cfg *cfg, struct net_shape *shape,
+			      uint32_t *classes, struct nasc_err *err);
+
+/* ---- evaluators ------------------------------------------------------------ */
+enum eval_outcome {
+	EVAL_OK,
+	EVAL_FAILED,	/* this candidate's fault; `why` says what, the search goes on */
+	EVAL_CANCELLED, /* *cancel became true: no answer, nothing to record */
+};
+struct eval_request {
+	uint64_t id;   /* candidate; names its random streams */
+	uint64_t seed; /* of the run */
+	const struct network *net;
+	const atomic_bool *cancel; /* polled at least once a second of work; NULL: never */
+};
+#define EVAL_MAX_METRICS 8
+struct eval_result {
+	double value[EVAL_MAX_METRICS]; /* of ops->metric[i], when EVAL_OK; never NAN */
+	char why[256];
+};
+
+struct evaluator;
+struct evaluator_ops {
+	const char *name, *summary, *source;
+	const struct metric *metric;
+	size_t n_metrics;
+	const char *provenance; /* "measured: …", "proxy: …" */
+	bool needs_data;
+	const struct cfg_field *fields;
+	size_t cfg_size;
+	/* What the fields' ranges cannot say, from the config and this machine alone,
+	 * no data read: for `nasc check`, and called by open. NULL: nothing to check. */
+	enum nasc_status (*check)(const void *cfg, struct nasc_err *err);
+	enum nasc_status (*open)(struct evaluator *e, struct nasc_err *err); /* NULL: no state */
+	/* One per worker thread; owns its buffers. NASC_FAIL if it cannot start. NULL,
+	 * like worker_close: run takes NULL as its worker. */
+	enum nasc_status (*worker_open)(struct evaluator *e, void **worker, struct nasc_err *err);
+	/* Any worker, any order, any number at once: the answer depends only on the
+	 * request and the config. */
+	enum eval_outcome (*run)(struct evaluator *e, void *worker,
+				 const struct eval_request *request, struct eval_result *result);
+	void (*worker_close)(struct evaluator *e, void *worker);
+	void (*close)(struct evaluator *e); /* NULL when the arena suffices */
+};
+struct evaluator {
+	const struct evaluator_ops *ops;
+	const void *cfg;
+	const struct dataset *train, *validation; /* NULL unless needs_data */
+	struct arena *arena;
+	void *state;
+};
+extern const struct evaluator_ops *const evaluator_registry[];
+const struct evaluator_ops *evaluator_find(const char *name);
+
+/* ---- training one network at full budget: `nasc train` --------------------- */
+
+/* The recipe: keys of `evaluator: {type: train}` and, with more epochs, of
+ * `nasc train`. */
+struct train_cfg {
+	int64_t epochs;
+	double fraction;    /* of the training images, (0, 1] */
+	int64_t image_size; /* pixels, 0: the network's own input */
+	int64_t batch, shard;
+	double rate, momentum, weight_decay;
+	int64_t shift; /* pixels, augmentation */
+	bool flip;
+	int64_t precision; /* auto, f32, bf16 */
+};
+extern const struct cfg_field train_fields[];
+/* NASC_CONFIG: a batch that is no multiple of its shard, or bf16 on a CPU without it. */
+enum nasc_status train_check(const struct train_cfg *cfg, struct nasc_err *err);
+
+struct train_progress {
+	int64_t epoch, epochs;
+	double loss, images_per_s; /* mean loss of the epoch so far */
+	double done;		   /* [0, 1] of the whole */
+};
+struct train_report {
+	double loss;		    /* mean training loss of the last epoch */
+	double validation_accuracy; /* NAN without validation set */
+	double test_accuracy;	    /* NAN without test set */
+	uint64_t *confusion;   /* classes * classes, [truth][answer], of the test set; in arena */
+	const char *precision; /* "bf16" or "f32", as run */
+};
+/* Train on @train with @threads threads: the same bits at any number of them
+ * (a batch is cut into fixed shards, whose gradients are summed in order).
+ * @test, @validation may be NULL. @weights_path: written when not NULL, in the
+ * format safetensors (huggingface/safetensors): 8 bytes length of the header, the
+ * header in JSON, f32 tensors, all little-endian. "I.weights" of operator I is
+ * [h][w][in / groups][out] (depthwise [h][w][1][c], dense with the h and w of its
+ * input), "I.bias" [out], "I.gamma", "I.beta", "I.mean", "I.variance" [c] of a
+ * batch norm (its epsilon is 1e-5); operators that reach no output have none.
+ * "__metadata__" has format "nasc weights", version "1" and the network as trained,
+ * in its own JSON.
+ * @out is filled as soon as training and tests are done, so also where only the
+ * weights could not be written, and left as it was by every other failure.
+ * @progress may be NULL. NASC_INTERRUPTED when *cancel became true. */
+enum nasc_status train_network(const struct train_cfg *cfg, const struct network *net,
+			       const struct dataset *train, const struct dataset *validation,
+			       const struct dataset *test, uint64_t seed, uint64_t id,
+			       unsigned threads, const char *weights_path,
+			       const atomic_bool *cancel,
+			       void (*progress)(const struct train_progress *, void *), void *ctx,
+			       struct arena *a, struct train_report *out, struct nasc_err *err);
+#endif

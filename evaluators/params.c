@@ -1,0 +1,170 @@
+#include "lower.h"
+
+/* Parameters of every node and the oneDNN objects of its convolutions. */
+
+static uint32_t param_add(struct plan *p, struct param q)
+{
+	q.at = p->n_weights;
+	q.n = q.role == PARAM_WEIGHTS ? (size_t)q.taps * q.in_stored * q.out_stored : q.out_stored;
+	p->n_weights += (q.n + KERNEL_BLOCK - 1) / KERNEL_BLOCK * KERNEL_BLOCK;
+	p->param[p->n_params] = q;
+	return (uint32_t)p->n_params++;
+}
+
+static uint32_t vector_add(struct plan *p, uint32_t op, enum param_role role, uint32_t c)
+{
+	return param_add(p, (struct param){ .op = op,
+					    .role = role,
+					    .out = c,
+					    .out_stored = lower_padded(c),
+					    .groups = 1 });
+}
+
+static void norm_add(struct lower *l, struct lower_node *n)
+{
+	struct plan *p = l->plan;
+	const struct lower_tensor *x = &l->tensor[n->x[0]];
+	struct plan_norm *q = &p->norm[p->n_norms];
+
+	n->index = (uint32_t)p->n_norms++;
+	*q = (struct plan_norm){ .op = n->op,
+				 .c = x->c,
+				 .slot = (uint32_t)p->n_slots,
+				 .channel = l->tensor[x->root].channel + x->offset };
+	p->n_slots += lower_padded(x->c);
+	q->gamma = vector_add(p, n->op, PARAM_GAMMA, x->c);
+	q->beta = vector_add(p, n->op, PARAM_BETA, x->c);
+}
+
+static struct param weights_of(const struct lower *l, const struct lower_node *n,
+			       enum conv_kind kind)
+{
+	const struct net_op *o = &l->net->op[n->op];
+	const struct lower_tensor *x = &l->tensor[n->x[0]], *y = &l->tensor[n->y];
+	struct param q = { .op = n->op, .role = PARAM_WEIGHTS, .decay = true, .groups = 1 };
+
+	q.kh = kind == CONV_DENSE ? x->h : o->kernel_h;
+	q.kw = kind == CONV_DENSE ? x->w : o->kernel_w;
+	q.taps = q.kh * q.kw;
+	q.in = kind == CONV_DEPTHWISE ? 1 : x->c;
+	q.in_stored = kind == CONV_DEPTHWISE ? 1 : lower_source_stride(l, n->x[0]);
+	q.out = y->c;
+	q.out_stored =
+		kind == CONV_DEPTHWISE ? lower_source_stride(l, n->x[0]) : lower_padded(y->c);
+	q.groups = kind == CONV_FULL && o->groups > 1 ? o->groups : 1;
+	q.fan_in = (double)q.taps * q.in / q.groups;
+	q.dense = kind == CONV_DENSE;
+	return q;
+}
+
+static int64_t pad_before(enum net_padding padding, uint32_t in, uint32_t out, uint32_t kernel,
+			  uint32_t stride, int64_t *after)
+{
+	int64_t all = ((int64_t)out - 1) * stride + kernel - in;
+
+	*after = 0;
+	if (padding == NET_VALID || all <= 0)
+		return 0;
+	*after = all - all / 2;
+	return all / 2;
+}
+
+static struct conv_shape shape_of(const struct lower *l, const struct lower_node *n,
+				  const struct param *q, enum conv_kind kind)
+{
+	const struct net_op *o = &l->net->op[n->op];
+	const struct lower_tensor *x = &l->tensor[n->x[0]], *y = &l->tensor[n->y];
+	struct conv_shape s = { .kind = kind,
+				.bf16 = l->plan->bf16,
+				.bias = o->bias,
+				.want_back_data = x->needs_grad,
+				.images = l->plan->images,
+				.h = x->h,
+				.w = x->w,
+				.in = lower_source_stride(l, n->x[0]),
+				.out = q->out_stored,
+				.oh = y->h,
+				.ow = y->w,
+				.kh = q->kh,
+				.kw = q->kw,
+				.stride = kind == CONV_DENSE ? 1 : o->stride };
+
+	if (kind != CONV_DENSE) {
+		s.top = pad_before(o->padding, x->h, y->h, q->kh, o->stride, &s.bottom);
+		s.left = pad_before(o->padding, x->w, y->w, q->kw, o->stride, &s.right);
+	}
+	return s;
+}
+
+static size_t take(size_t *total, size_t bytes)
+{
+	size_t at = *total;
+
+	*total += (bytes + 63) / 64 * 64;
+	return at;
+}
+
+static enum nasc_status conv_add(struct lower *l, struct lower_node *n, struct nasc_err *err)
+{
+	struct plan *p = l->plan;
+	enum net_kind op = l->net->op[n->op].kind;
+	enum conv_kind kind = op == NET_DENSE	    ? CONV_DENSE
+			      : op == NET_DEPTHWISE ? CONV_DEPTHWISE
+						    : CONV_FULL;
+	struct plan_conv *c = &p->conv[p->n_convs];
+	struct param q = weights_of(l, n, kind);
+	struct conv_shape s = shape_of(l, n, &q, kind);
+	size_t scratch;
+
+	n->index = (uint32_t)p->n_convs++;
+	*c = (struct plan_conv){ .weights = param_add(p, q), .bias = PLAN_NONE };
+	if (s.bias)
+		c->bias = vector_add(p, n->op, PARAM_BIAS, q.out);
+	if (conv_create(&c->conv, &s, p->engine, err))
+		return nasc_wrap(err, "operator %u (%s)", n->op, net_kind_name(op));
+	for (int k = 0; k < 2; k++)
+		c->packed_at[k] =
+			take(&p->packed_bytes, conv_packed_bytes(&c->conv, (enum conv_pass)k));
+	c->gradient_at = take(&p->gradient_bytes, conv_packed_bytes(&c->conv, CONV_BACK_WEIGHTS));
+	scratch = conv_scratch_bytes(&c->conv);
+	p->scratch_bytes = scratch > p->scratch_bytes ? scratch : p->scratch_bytes;
+	return NASC_OK;
+}
+
+enum nasc_status lower_params(struct lower *l, struct nasc_err *err)
+{
+	struct plan *p = l->plan;
+
+	p->param = ARENA_NEW(p->arena, struct param, 2 * l->n_nodes);
+	p->conv = ARENA_NEW(p->arena, struct plan_conv, l->n_nodes);
+	p->norm = ARENA_NEW(p->arena, struct plan_norm, l->n_nodes);
+	p->code = ARENA_NEW(p->arena, struct plan_code, l->n_nodes);
+	for (size_t i = 0; i < l->n_nodes; i++) {
+		struct lower_node *n = &l->node[i];
+
+		if (n->kind == LOWER_NORM)
+			norm_add(l, n);
+		else if (n->kind == LOWER_CONV && conv_add(l, n, err))
+			return err->code;
+	}
+	p->n_slots += KERNEL_BLOCK;
+	return NASC_OK;
+}
+
+size_t param_count(const struct param *q)
+{
+	return q->role == PARAM_WEIGHTS ? (size_t)q->taps * (q->in / q->groups) * q->out : q->out;
+}
+
+size_t param_at(const struct param *q, size_t i)
+{
+	size_t o, in, tap, per_group;
+
+	if (q->role != PARAM_WEIGHTS)
+		return q->at + i;
+	per_group = q->in / q->groups;
+	o = i % q->out;
+	in = i / q->out % per_group + o / (q->out / q->groups) * per_group;
+	tap = i / q->out / per_group;
+	return q->at + (tap * q->in_stored + in) * q->out_stored + o;
+}

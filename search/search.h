@@ -1,0 +1,110 @@
+#ifndef NASC_SEARCH_H
+#define NASC_SEARCH_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "err.h"
+#include "rng.h"
+#include "schema.h"
+
+/* Strategies see vectors of bounded numbers and vectors of objectives; they
+ * know no network and no board. Integers are doubles that hold integers. */
+struct search_var {
+	double lo, hi; /* inclusive; lo <= hi */
+	bool integer;
+};
+struct search_domain {
+	size_t n_vars, n_objectives; /* objectives: 1 .. SEARCH_MAX_OBJECTIVES */
+	const struct search_var *var;
+	/* Replace @x by the vector standing for all that mean the same; called on
+	 * every vector before it is proposed. NULL: each means itself. */
+	void (*canonical)(double *x, void *ctx);
+	void *ctx;
+};
+#define SEARCH_MAX_OBJECTIVES 8
+
+/* Candidates as columns of arrays. f: n * n_objectives, minimised; violation:
+ * 0 feasible, more is worse, INFINITY failed. Objectives of an infeasible
+ * candidate may be NAN and are never looked at: of two candidates the feasible
+ * one wins, of two infeasible ones the smaller violation (Deb 2002). */
+struct search_points {
+	size_t n;
+	const double *x, *f, *violation;
+};
+
+/*
+ * Call order, checked for every registry row: open (ask tell)* close.
+ * ask() writes 1..cap vectors; tell() gets exactly those, in order. A strategy
+ * takes any cap, so a run can stop at any number of evaluations; what it
+ * proposes may depend on the caps, never on time or threads. It draws only from
+ * s->rng, never evaluates, prints or reads a clock.
+ */
+struct search;
+struct search_ops {
+	const char *name, *summary, *source; /* source: paper or "baseline" */
+	const struct cfg_field *fields;
+	size_t cfg_size, state_size;
+	enum nasc_status (*open)(struct search *s, struct nasc_err *err);
+	size_t (*batch)(const struct search *s); /* what it likes to be asked for */
+	size_t (*ask)(struct search *s, double *x, size_t cap);
+	void (*tell)(struct search *s, const double *x, const double *f, const double *violation,
+		     size_t n);
+	/* What the strategy holds as its answer: population or archive, dominated
+	 * and infeasible members included. Valid until the next tell(). */
+	void (*answer)(const struct search *s, struct search_points *out);
+	void (*close)(struct search *s); /* NULL when the arena suffices */
+};
+struct search {
+	const struct search_ops *ops;
+	const void *cfg; /* ops->cfg_size bytes, not owned */
+	void *state;	 /* ops->state_size bytes, in arena */
+	const struct search_domain *domain;
+	struct arena *arena; /* lives as long as the run */
+	struct rng *rng;
+	uint64_t budget; /* evaluations planned; 0: not known. Schedules may use it */
+};
+
+/* NULL-terminated; the first is the default. */
+extern const struct search_ops *const search_registry[];
+const struct search_ops *search_find(const char *name); /* NULL: not found */
+enum nasc_status search_open(struct search *s, const struct search_ops *ops, const void *cfg,
+			     const struct search_domain *domain, struct arena *arena,
+			     struct rng *rng, uint64_t budget, struct nasc_err *err);
+
+/* ---- sets of points ------------------------------------------------------- */
+
+/* -1: a dominates b, 1: b dominates a, 0: neither. All m minimised, no NAN. */
+int search_compare(const double *a, const double *b, size_t m);
+
+/* Non-domination rank (0 best) of n points; returns the number of fronts. */
+size_t search_rank(const double *f, size_t n, size_t m, uint32_t *rank, struct arena *scratch);
+
+/* Volume dominated by n points and bounded by @ref, exact; points not better
+ * than @ref in every objective add nothing. */
+double search_hypervolume(const double *f, size_t n, size_t m, const double *ref,
+			  struct arena *scratch);
+
+/* Non-dominated set under insertion, unbounded. */
+struct search_archive {
+	size_t n, cap, m;
+	double *f;     /* n * m */
+	uint64_t *tag; /* n: the caller's */
+	struct arena *arena;
+};
+void search_archive_init(struct search_archive *s, size_t m, struct arena *arena);
+/* True if the point went in (nothing there dominates or equals it). */
+bool search_archive_add(struct search_archive *s, const double *f, uint64_t tag);
+
+/* ---- test problems -------------------------------------------------------- */
+struct search_problem {
+	const char *name, *summary, *source;
+	size_t min_vars, default_vars;
+	size_t min_objectives, max_objectives; /* equal where fixed */
+	double lo, hi;			       /* of every variable */
+	void (*evaluate)(const double *x, size_t n_vars, double *f, size_t n_objectives);
+};
+extern const struct search_problem *const search_problems[];
+const struct search_problem *search_problem_find(const char *name);
+#endif

@@ -1,0 +1,97 @@
+#ifndef NASC_STUDY_PRIVATE_H
+#define NASC_STUDY_PRIVATE_H
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "json.h"
+#include "study.h"
+
+/* ---- config.c ------------------------------------------------------------------- */
+/* Put "file:line: " in front of a message, "--set: " where the line is 0. */
+enum nasc_status config_at(const struct yaml_doc *doc, size_t line, struct nasc_err *err);
+#define config_fail(doc, line, err, ...)                                                           \
+	nasc_status_of(NASC_CONFIG, (nasc_record((err), NASC_CONFIG, __VA_ARGS__),                 \
+				     config_at((doc), (line), (err))))
+#define config_wrap(doc, line, err, ...)                                                           \
+	(nasc_wrap((err), __VA_ARGS__), config_at((doc), (line), (err)))
+/* What the scores of a run depend on, as text. */
+char *config_identity(const struct study_config *c, struct arena *a);
+/* Member "seed"; as text above 2^53, where readers of JSON numbers lose digits. */
+void config_write_seed(struct json_writer *w, uint64_t seed);
+
+#define OF_ANOTHER_RUN                                                                             \
+	"belongs to a run with another seed, space, data or evaluator; give that config, or "      \
+	"another --out"
+
+/* ---- pool.c: worker threads ---------------------------------------------------- */
+struct pool;
+/* NASC_FAIL when a thread cannot be started. */
+enum nasc_status pool_open(struct pool **p, unsigned workers, struct nasc_err *err);
+/* work(ctx, worker, i) for every i < n, by any worker in any order; returns when all are done. */
+void pool_run(struct pool *p, size_t n, void (*work)(void *ctx, unsigned worker, size_t i),
+	      void *ctx);
+void pool_close(struct pool *p);
+
+/* ---- journal.c: SQLite file of dear scores, one row per candidate ---------------- */
+struct journal;
+/* Create @path, or with @resume go on with what is there. @identity: text of
+ * what the scores depend on; a journal made from another one is NASC_CONFIG. One
+ * process at a time: a second one is NASC_FAIL. */
+enum nasc_status journal_open(struct journal **j, const char *path, const char *identity,
+			      bool resume, struct nasc_err *err);
+/* Durable against a kill when it returns. Callers take turns. */
+enum nasc_status journal_put(struct journal *j, const char *genes, enum eval_outcome outcome,
+			     const double *value, size_t n_values, const char *why,
+			     struct nasc_err *err);
+/* True: found, *outcome, value[n_values] and why[256] filled. */
+bool journal_get(struct journal *j, const char *genes, enum eval_outcome *outcome, double *value,
+		 size_t n_values, char why[256]);
+void journal_close(struct journal *j);
+
+/* ---- score.c ------------------------------------------------------------------- */
+struct candidate {
+	uint64_t id;	    /* order of first proposal */
+	const double *x;    /* genes or variables */
+	double *value;	    /* n_metrics; NAN: not known */
+	uint64_t bounds;    /* as study_costs() */
+	double violation;   /* of known figures; INFINITY: failed */
+	bool trained;	    /* reached the evaluator */
+	bool resumed;	    /* its dear scores were in the journal */
+	const char *why;    /* failed: the reason */
+	double evaluator_s; /* wall time in the evaluator */
+};
+/* The first objective or bound whose figure is NAN; @dear: those of the evaluator too. */
+const struct study_metric *study_unknown(const struct study *s, const double *value, bool dear);
+size_t problem_vars(const struct study_config *c);
+size_t study_vars(const struct study *s);
+
+struct scorer; /* pool, workers' scratch, journal: everything between genes and scores */
+enum nasc_status scorer_open(struct scorer **out, const struct study *s,
+			     const struct study_options *o, struct nasc_err *err);
+/* Fill value, violation, trained, why of n candidates. NASC_INTERRUPTED: some
+ * are not scored. */
+enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, size_t n,
+			    struct nasc_err *err);
+void scorer_close(struct scorer *sc);
+
+/* ---- select.c ------------------------------------------------------------------- */
+/* NASC_USAGE, naming the scores that @row has. */
+enum nasc_status no_score(const struct result *row, const char *name, struct nasc_err *err);
+
+/* ---- results.c ------------------------------------------------------------------ */
+struct hv_row {
+	uint64_t evaluations;
+	double value;
+};
+struct run_record {
+	const struct study_summary *summary;
+	const struct candidate *const *front;  /* by id */
+	const struct candidate *const *failed; /* the first few */
+	size_t n_failed_listed, n_hv;
+	const struct hv_row *hv;
+	const double *reference, *hv_scale;
+	double evaluator_s;
+};
+enum nasc_status results_write(const struct study *s, const struct run_record *r, const char *path,
+			       struct nasc_err *err);
+#endif

@@ -1,0 +1,401 @@
+/* Genes to scores: cheap figures first, the evaluator only for candidates that
+ * keep every hard bound, and the journal before a score is used. */
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "private.h"
+
+struct worker {
+	struct arena arena;
+	void *state; /* of the evaluator */
+	bool open;
+};
+struct scorer {
+	const struct study *study;
+	const struct study_options *options;
+	struct pool *pool;
+	struct journal *journal; /* NULL without evaluator */
+	unsigned n_workers;
+	struct worker *worker;
+	pthread_mutex_t lock; /* journal, arena, status */
+	struct arena arena;   /* reasons */
+	struct candidate *const *batch;
+	enum nasc_status status;
+	struct nasc_err err;
+};
+
+size_t problem_vars(const struct study_config *c)
+{
+	return c->problem_cfg.variables ? (size_t)c->problem_cfg.variables
+					: c->problem->default_vars;
+}
+
+size_t study_vars(const struct study *s)
+{
+	return s->config->problem ? problem_vars(s->config) : s->space.n_genes;
+}
+
+/* ---- figures ------------------------------------------------------------------- */
+
+enum nasc_status study_costs(const struct study *s, const struct network *net,
+			     struct arena *scratch, double *value, uint64_t *bounds,
+			     struct nasc_err *err)
+{
+	size_t at = 0;
+
+	_Static_assert(STUDY_MAX_METRICS <= 64, "one bit a metric");
+	*bounds = 0;
+	for (size_t i = 0; i < s->n_metrics; i++)
+		value[i] = NAN;
+	for (size_t i = 0; i < s->n_models; i++) {
+		const struct costmodel *m = &s->model[i];
+		struct arena_mark mark = arena_mark(scratch);
+		struct cost cost = { .per_op = NULL };
+		enum nasc_status st = m->ops->cost(m, net, scratch, &cost, err);
+
+		arena_rewind(scratch, mark);
+		if (st)
+			return nasc_wrap(err, "%s", *m->target ? m->target : m->ops->name);
+		memcpy(value + at, cost.value, m->ops->n_metrics * sizeof *value);
+		for (size_t k = 0; k < m->ops->n_metrics; k++)
+			*bounds |= (uint64_t)cost.bound[k] << (at + k);
+		at += m->ops->n_metrics;
+	}
+	return NASC_OK;
+}
+
+double study_violation(const struct study *s, const double *value, bool dear,
+		       const struct study_bound **worst)
+{
+	double sum = 0, most = 0;
+
+	for (size_t i = 0; i < s->n_bounds; i++) {
+		const struct study_bound *b = &s->bound[i];
+		double over = b->upper ? value[b->metric] - b->value : b->value - value[b->metric];
+
+		if (s->metric[b->metric].dear && !dear)
+			continue;
+		over /= fabs(b->value) > 1e-12 ? fabs(b->value) : 1;
+		if (!(over > 0))
+			continue;
+		sum += over;
+		if (over > most && worst)
+			*worst = b;
+		most = fmax(most, over);
+	}
+	return sum;
+}
+
+const struct study_metric *study_unknown(const struct study *s, const double *value, bool dear)
+{
+	for (size_t i = 0; i < s->n_objectives; i++)
+		if (isnan(value[s->objective[i]]) && (dear || !s->metric[s->objective[i]].dear))
+			return &s->metric[s->objective[i]];
+	for (size_t i = 0; i < s->n_bounds; i++)
+		if (isnan(value[s->bound[i].metric]) &&
+		    (dear || !s->metric[s->bound[i].metric].dear))
+			return &s->metric[s->bound[i].metric];
+	return NULL;
+}
+
+static void candidate_fail(struct scorer *sc, struct candidate *c, const char *why)
+{
+	c->violation = INFINITY;
+	pthread_mutex_lock(&sc->lock);
+	c->why = arena_strdup(&sc->arena, why);
+	pthread_mutex_unlock(&sc->lock);
+}
+
+static void scorer_fail(struct scorer *sc, const struct nasc_err *err)
+{
+	pthread_mutex_lock(&sc->lock);
+	if (!sc->status) {
+		sc->status = err->code;
+		sc->err = *err;
+	}
+	pthread_mutex_unlock(&sc->lock);
+}
+
+static bool stopped(struct scorer *sc)
+{
+	bool bad;
+
+	pthread_mutex_lock(&sc->lock);
+	bad = sc->status != NASC_OK;
+	pthread_mutex_unlock(&sc->lock);
+	return bad || (sc->options->cancel && atomic_load(sc->options->cancel));
+}
+
+/* ---- the evaluator --------------------------------------------------------------- */
+
+/* Names a candidate wherever it comes up again: its random streams depend on its
+ * genes alone, not on when it was proposed. 53 bits: the number goes through JSON,
+ * whose readers keep no more. */
+static uint64_t genes_hash(const uint32_t *gene, size_t n)
+{
+	uint64_t h = 0x9e3779b97f4a7c15u;
+
+	for (size_t i = 0; i < n; i++) {
+		h = (h ^ gene[i]) * 0xff51afd7ed558ccdu;
+		h ^= h >> 32;
+	}
+	return h >> 11;
+}
+
+static char *genes_text(const uint32_t *gene, size_t n, struct arena *a)
+{
+	size_t cap = 12 * n + 1, at = 0;
+	char *text = ARENA_NEW(a, char, cap);
+
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)snprintf(text + at, cap - at, "%s%u", i ? " " : "", gene[i]);
+	return text;
+}
+
+/* EVAL_OK or EVAL_FAILED with *r filled, from the journal or by running it. */
+static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct candidate *c,
+				  const uint32_t *gene, const struct network *net,
+				  struct eval_result *r)
+{
+	const struct study *s = sc->study;
+	struct evaluator e = s->evaluator;
+	size_t n = s->space.n_genes, n_values = e.ops->n_metrics;
+	const char *key = genes_text(gene, n, &w->arena);
+	struct eval_request request = { .id = genes_hash(gene, n),
+					.seed = s->config->seed,
+					.net = net,
+					.cancel = sc->options->cancel };
+	struct nasc_err err = { 0 };
+	enum eval_outcome outcome;
+	double start;
+	bool found;
+
+	pthread_mutex_lock(&sc->lock);
+	found = journal_get(sc->journal, key, &outcome, r->value, n_values, r->why);
+	pthread_mutex_unlock(&sc->lock);
+	/* What failed is asked again: a broken program may have been mended, and one
+	 * that fails by nature fails the same way. */
+	if (found && outcome == EVAL_OK) {
+		c->resumed = true;
+		return outcome;
+	}
+	if (!w->open && e.ops->worker_open && e.ops->worker_open(&e, &w->state, &err)) {
+		scorer_fail(sc, &err);
+		return EVAL_CANCELLED;
+	}
+	w->open = true;
+	start = clock_s();
+	outcome = e.ops->run(&e, w->state, &request, r);
+	c->evaluator_s = clock_s() - start;
+	if (outcome == EVAL_CANCELLED)
+		return outcome;
+	for (size_t i = 0; outcome == EVAL_OK && i < n_values; i++)
+		if (!isfinite(r->value[i])) {
+			outcome = EVAL_FAILED;
+			snprintf(r->why, sizeof r->why, "%s is not a finite number",
+				 e.ops->metric[i].key);
+		}
+	pthread_mutex_lock(&sc->lock);
+	if (!sc->status)
+		sc->status = journal_put(sc->journal, key, outcome, r->value, n_values,
+					 outcome == EVAL_OK ? "" : r->why, &sc->err);
+	pthread_mutex_unlock(&sc->lock);
+	return outcome;
+}
+
+static void dear_figures(struct scorer *sc, struct worker *w, struct candidate *c,
+			 const uint32_t *gene, const struct network *net)
+{
+	const struct study *s = sc->study;
+	size_t first = 0, n = s->evaluator.ops->n_metrics;
+	struct eval_result r = { 0 };
+
+	while (!s->metric[first].dear)
+		first++;
+	switch (evaluate(sc, w, c, gene, net, &r)) {
+	case EVAL_CANCELLED:
+		return;
+	case EVAL_FAILED:
+		c->trained = true;
+		candidate_fail(sc, c, r.why);
+		return;
+	case EVAL_OK:
+		break;
+	}
+	c->trained = true;
+	memcpy(c->value + first, r.value, n * sizeof *r.value);
+	if (s->n_metrics > first + n) { /* network information density stands last */
+		size_t accuracy = first, params = 0;
+
+		while (strcmp(s->metric[accuracy].metric->key, "accuracy") != 0)
+			accuracy++;
+		while (strcmp(s->metric[params].metric->key, "params") != 0)
+			params++;
+		c->value[first + n] = size_nid(c->value[accuracy], c->value[params]);
+	}
+}
+
+/* ---- one candidate ----------------------------------------------------------------- */
+
+static void score_network(struct scorer *sc, struct worker *w, struct candidate *c)
+{
+	const struct study *s = sc->study;
+	struct arena_mark mark = arena_mark(&w->arena);
+	uint32_t *gene = ARENA_NEW(&w->arena, uint32_t, s->space.n_genes);
+	const struct study_metric *unknown;
+	struct network net;
+	struct nasc_err err = { 0 };
+	char why[256];
+
+	for (size_t i = 0; i < s->space.n_genes; i++)
+		gene[i] = (uint32_t)c->x[i];
+	s->space.ops->decode(&s->space, gene, &w->arena, &net);
+	if (study_costs(s, &net, &w->arena, c->value, &c->bounds, &err)) {
+		candidate_fail(sc, c, err.msg);
+	} else if ((unknown = study_unknown(s, c->value, false)) != NULL) {
+		snprintf(why, sizeof why, "%s is not known for this target", unknown->key);
+		candidate_fail(sc, c, why);
+	} else {
+		c->violation = study_violation(s, c->value, false, NULL);
+		if (c->violation == 0 && s->evaluator.ops) {
+			dear_figures(sc, w, c, gene, &net);
+			if (c->trained && c->violation == 0)
+				c->violation = study_violation(s, c->value, true, NULL);
+		}
+	}
+	arena_rewind(&w->arena, mark);
+}
+
+static void score_one(void *ctx, unsigned worker, size_t i)
+{
+	struct scorer *sc = ctx;
+	struct candidate *c = sc->batch[i];
+	const struct study *s = sc->study;
+
+	if (s->config->problem) {
+		s->config->problem->evaluate(c->x, study_vars(s), c->value, s->n_objectives);
+		c->violation = 0;
+	} else if (!stopped(sc)) {
+		score_network(sc, &sc->worker[worker], c);
+	}
+}
+
+/* ---- open, run, close ---------------------------------------------------------------- */
+
+static uint64_t images_hash(const struct dataset *d, uint64_t h)
+{
+	size_t bytes = d->n * net_elements(d->shape);
+	uint64_t word;
+
+	for (size_t i = 0; i + sizeof word <= bytes; i += sizeof word) {
+		memcpy(&word, d->image + i, sizeof word);
+		h = (h ^ word) * 0xff51afd7ed558ccdu;
+		h ^= h >> 32;
+	}
+	for (size_t i = bytes - bytes % sizeof word; i < bytes; i++)
+		h = (h ^ d->image[i]) * 0xff51afd7ed558ccdu;
+	for (size_t i = 0; i < d->n; i++) {
+		h = (h ^ d->label[i]) * 0xff51afd7ed558ccdu;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
+/* What the scores depend on: the config's part of it, and the images themselves,
+ * which may change behind the same path. */
+static const char *scores_identity(const struct study *s, struct arena *a)
+{
+	const char *config = config_identity(s->config, a);
+	size_t n = strlen(config) + 32;
+	char *text = ARENA_NEW(a, char, n);
+	uint64_t images = 0;
+
+	if (s->evaluator.train)
+		images = images_hash(&s->validation, images_hash(&s->train, 1));
+	snprintf(text, n, "%s %016" PRIx64, config, images);
+	return text;
+}
+
+static const char *journal_path(const char *out, struct arena *a)
+{
+	size_t n = strlen(out) + sizeof ".journal";
+	char *path = ARENA_NEW(a, char, n);
+
+	snprintf(path, n, "%s.journal", out);
+	return path;
+}
+
+bool study_has_run(const char *out)
+{
+	struct arena a = { 0 };
+	bool has = access(out, F_OK) == 0 || access(journal_path(out, &a), F_OK) == 0;
+
+	arena_free(&a);
+	return has;
+}
+
+static enum nasc_status open_journal(struct scorer *sc, struct nasc_err *err)
+{
+	struct arena *a = &sc->arena;
+
+	return journal_open(&sc->journal, journal_path(sc->options->out, a),
+			    scores_identity(sc->study, a), sc->options->resume, err);
+}
+
+enum nasc_status scorer_open(struct scorer **out, const struct study *s,
+			     const struct study_options *o, struct nasc_err *err)
+{
+	struct scorer *sc = calloc(1, sizeof *sc);
+
+	if (!sc)
+		abort();
+	sc->study = s;
+	sc->options = o;
+	pthread_mutex_init(&sc->lock, NULL);
+	sc->n_workers = o->jobs;
+	sc->worker = ARENA_NEW(&sc->arena, struct worker, o->jobs);
+	if ((s->evaluator.ops && open_journal(sc, err)) || pool_open(&sc->pool, o->jobs, err)) {
+		scorer_close(sc);
+		return err->code;
+	}
+	*out = sc;
+	return NASC_OK;
+}
+
+enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, size_t n,
+			    struct nasc_err *err)
+{
+	sc->batch = batch;
+	pool_run(sc->pool, n, score_one, sc);
+	if (sc->status) { /* a journal that cannot be written comes before a wish to stop */
+		*err = sc->err;
+		return sc->status;
+	}
+	if (sc->options->cancel && atomic_load(sc->options->cancel))
+		return nasc_fail(err, NASC_INTERRUPTED, "interrupted");
+	return NASC_OK;
+}
+
+void scorer_close(struct scorer *sc)
+{
+	struct evaluator e;
+
+	if (!sc)
+		return;
+	e = sc->study->evaluator;
+	pool_close(sc->pool);
+	for (unsigned i = 0; i < sc->n_workers; i++) {
+		if (sc->worker[i].open && e.ops->worker_close)
+			e.ops->worker_close(&e, sc->worker[i].state);
+		arena_free(&sc->worker[i].arena);
+	}
+	journal_close(sc->journal);
+	pthread_mutex_destroy(&sc->lock);
+	arena_free(&sc->arena);
+	free(sc);
+}

@@ -1,0 +1,221 @@
+#ifndef NASC_STUDY_H
+#define NASC_STUDY_H
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "arena.h"
+#include "costmodels.h"
+#include "err.h"
+#include "evaluators.h"
+#include "metric.h"
+#include "schema.h"
+#include "search.h"
+#include "space.h"
+
+/* One study: a config becomes parts, parts become a loop, the loop leaves
+ * scores in a journal and a front in results.json. */
+
+/* ---- config ---------------------------------------------------------------- */
+
+struct problem_cfg {
+	int64_t variables, objectives; /* 0: the problem's own number */
+	double reference;	       /* of the hypervolume, every objective */
+};
+struct input_cfg {
+	int64_t height, width, channels, classes;
+};
+struct stop_cfg {
+	int64_t evaluations; /* candidates scored */
+	int64_t trained;     /* candidates that reached the evaluator; 0: no limit */
+	double time_s;	     /* 0: no limit */
+};
+
+/* Everything a config says, defaults filled in. Either `problem` or `space` is set. */
+struct study_config {
+	struct yaml_doc doc;
+	uint64_t seed;
+	bool fit_targets;
+	struct cfg_strings targets, objectives;
+	const struct search_problem *problem;
+	struct problem_cfg problem_cfg;
+	const struct space_ops *space;
+	void *space_cfg;
+	bool has_data; /* else `input` gives the shape */
+	struct data_cfg data;
+	struct input_cfg input;
+	const struct evaluator_ops *evaluator; /* NULL: costs only */
+	void *evaluator_cfg;
+	const struct search_ops *strategy;
+	void *strategy_cfg;
+	struct stop_cfg stop;
+	struct train_cfg train;		     /* of `nasc train` */
+	const struct yaml_node *constraints; /* metric: bound(s); NULL: none */
+	const struct yaml_node *reference;   /* metric: value; NULL: none */
+};
+
+/* @set: n_set texts "key=value" put over the file. */
+enum nasc_status config_load(const char *path, const char *const *set, size_t n_set,
+			     struct arena *a, struct study_config *out, struct nasc_err *err);
+/* From the resolved config inside a results file. */
+struct cJSON;
+enum nasc_status config_from_json(const char *file, const struct cJSON *json, struct arena *a,
+				  struct study_config *out, struct nasc_err *err);
+/* The resolved config, as a member @key of the open object. @scores_only: just
+ * what the dear scores depend on, the identity of a journal. */
+void config_write(const struct study_config *c, struct json_writer *w, const char *key,
+		  bool scores_only);
+/* Every key of every part at its default: configs/reference.yaml. */
+void config_reference(FILE *fp);
+
+/* ---- parts ----------------------------------------------------------------- */
+
+#define STUDY_MAX_METRICS 64
+#define STUDY_MAX_TARGETS 4
+#define STUDY_MAX_BOUNDS  32
+
+/* A figure that every candidate of the study gets. */
+struct study_metric {
+	char key[64], name[64]; /* with "target." in front when there are several targets */
+	const struct metric *metric;
+	const char *model, *provenance;
+	bool dear; /* known only after the evaluator ran */
+};
+struct study_bound {
+	size_t metric;
+	bool upper;
+	double value;
+	char text[96]; /* "sram_bytes <= 327680", for messages and results */
+};
+struct study {
+	const struct study_config *config;
+	struct arena *arena; /* lives as long as the run */
+	const char *targets_dir;
+	struct net_shape input;
+	uint32_t classes;
+	struct space space;
+	size_t n_models;
+	struct costmodel model[1 + STUDY_MAX_TARGETS]; /* size, then the targets */
+	size_t n_metrics;
+	struct study_metric metric[STUDY_MAX_METRICS];
+	size_t n_objectives, objective[SEARCH_MAX_OBJECTIVES]; /* metric indices */
+	bool maximise[SEARCH_MAX_OBJECTIVES];
+	size_t n_bounds;
+	struct study_bound bound[STUDY_MAX_BOUNDS];
+	double reference[SEARCH_MAX_OBJECTIVES]; /* minimised sense; NAN: from the first generation
+						  */
+	struct dataset train, validation;
+	struct evaluator evaluator;
+};
+
+/* Open every part and check them against each other. @with_data: read the
+ * images (a search) or only their headers (check, space). */
+enum nasc_status study_open(struct study *s, const struct study_config *c, const char *targets_dir,
+			    bool with_data, struct arena *a, struct nasc_err *err);
+void study_close(struct study *s);
+
+/* Costs of one network into value[n_metrics]; what is not known stays NAN. Bit
+ * i of *bounds: value[i] is an upper bound, the search for the exact one was cut
+ * short. NASC_INFEASIBLE when a target cannot hold it at all. */
+enum nasc_status study_costs(const struct study *s, const struct network *net,
+			     struct arena *scratch, double *value, uint64_t *bounds,
+			     struct nasc_err *err);
+struct json_writer;
+/* "scores" of the open object: all that are known. */
+void study_write_scores(const struct study *s, const double *value, uint64_t bounds,
+			struct json_writer *w);
+/* Sum over the bounds of how far each is exceeded, relative to its value; 0
+ * when all known figures are within. @name, when not NULL: the worst bound. */
+double study_violation(const struct study *s, const double *value, bool dear,
+		       const struct study_bound **worst);
+
+/* ---- the run ---------------------------------------------------------------- */
+
+struct study_progress {
+	uint64_t evaluations, planned, trained, failed, front;
+	double hypervolume, elapsed_s, left_s; /* NAN: not known */
+	const struct study *study;
+	const double *best; /* per objective, as the user counts it; NAN: none yet */
+};
+struct study_options {
+	const char *out; /* results file; the journal is out.journal */
+	unsigned jobs;
+	bool resume;
+	const atomic_bool *cancel;
+	void (*progress)(const struct study_progress *,
+			 void *); /* NULL: none; any thread, one at a time */
+	void *ctx;
+};
+struct study_summary {
+	const char *stop_reason;
+	uint64_t evaluations, trained, failed, duplicates, resumed;
+	size_t front;
+	double hypervolume, wall_s;
+};
+/* Is there something that --resume would go on from? */
+bool study_has_run(const char *out);
+/* NASC_INTERRUPTED: cancelled, state saved, results of the finished part
+ * written. NASC_INFEASIBLE: results written, front empty. */
+enum nasc_status study_run(struct study *s, const struct study_options *o,
+			   struct study_summary *out, struct nasc_err *err);
+
+/* ---- results ----------------------------------------------------------------- */
+
+struct result_score {
+	const char *key, *unit, *model, *provenance;
+	double value;
+	bool upper_bound; /* the exact figure may be lower: its search was cut short */
+};
+/* {"value": ..., "unit": ..., "model": ..., "provenance": ...} under its key: the
+ * one form of a score in every file and verb. */
+void result_score_write(const struct result_score *s, struct json_writer *w);
+struct result {
+	const char *file; /* it came from */
+	int64_t id;
+	size_t n_scores;
+	struct result_score *score;
+	const struct cJSON *network, *genes; /* in the file's tree */
+	double f[SEARCH_MAX_OBJECTIVES];     /* objectives of the first file, minimised */
+	bool knee;
+};
+struct result_objective {
+	const char *key;
+	bool maximise;
+};
+struct results {
+	size_t n_files, n, n_objectives;
+	struct result_objective objective[SEARCH_MAX_OBJECTIVES]; /* of the first file */
+	struct result *row;
+	const struct cJSON *config; /* of the first file */
+	uint64_t evaluations;	    /* of the first file */
+	struct cJSON **tree;	    /* one per file: results_close() */
+};
+enum nasc_status results_load(const char *const *path, size_t n, struct arena *a,
+			      struct results *out, struct nasc_err *err);
+void results_close(struct results *r);
+
+/* Short or full name of a score ("sram", "sram_bytes") to its key in @row, or NULL. */
+const struct result_score *result_score(const struct result *row, const char *name);
+/* The figure that key @key of a score stands for, a target's name in front left
+ * out; NULL: none that this program knows. */
+const struct metric *metric_of_key(const char *key);
+enum unit_dim result_dim(const struct result_score *s); /* of its value */
+
+/* Drop dominated rows and equal ones (merging files), in place. */
+void results_front(struct results *r, struct arena *scratch);
+/* Keep rows for which the text holds: comparisons of scores with quantities
+ * joined by && || ! and brackets. NASC_USAGE, naming the column. */
+enum nasc_status results_where(struct results *r, const char *text, struct nasc_err *err);
+/* By a score, better first; "-sram": worse first. */
+enum nasc_status results_sort(struct results *r, const char *name, struct nasc_err *err);
+/* Mark the row with the largest distance below the plane through the extremes:
+ * least sum of objectives normalised to the front's box (Das 1999). */
+void results_knee(struct results *r);
+const struct result *results_find(const struct results *r, const char *id); /* "17" or "knee" */
+
+/* SVG of two scores over all rows, the knee marked. */
+enum nasc_status results_plot(const struct results *r, const char *x, const char *y,
+			      const char *path, struct nasc_err *err);
+#endif

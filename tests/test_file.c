@@ -1,0 +1,209 @@
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <dirent.h>
+
+#include "file.h"
+#include "leak.h"
+
+/* Every test works in an empty directory of its own. */
+static char start[4096], room[] = "/tmp/nasc-file-XXXXXX";
+
+static void enter(void)
+{
+	cr_assert_not_null(getcwd(start, sizeof start));
+	cr_assert_not_null(mkdtemp(room));
+	cr_assert_eq(chdir(room), 0);
+}
+
+static void leave(void)
+{
+	DIR *dir = opendir(".");
+	struct dirent *entry;
+
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] != '.' && unlink(entry->d_name) != 0)
+			rmdir(entry->d_name);
+	}
+	closedir(dir);
+	cr_assert_eq(chdir(start), 0);
+	rmdir(room);
+	no_leaks();
+}
+
+TestSuite(file, .init = enter, .fini = leave);
+
+static void put(const char *path, const char *text)
+{
+	FILE *fp = fopen(path, "w");
+
+	cr_assert_not_null(fp);
+	fputs(text, fp);
+	fclose(fp);
+}
+
+static void assert_holds(const char *path, const char *want)
+{
+	struct nasc_err err = { 0 };
+	struct arena a = { 0 };
+	char *text;
+	size_t n;
+
+	cr_assert_eq(file_read(path, 1000, &a, &text, &n, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(n, strlen(want));
+	cr_assert_str_eq(text, want);
+	arena_free(&a);
+}
+
+static size_t count_files(void)
+{
+	DIR *dir = opendir(".");
+	struct dirent *entry;
+	size_t n = 0;
+
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+static void assert_refused(const char *path, size_t max, const char *want)
+{
+	struct nasc_err err = { 0 };
+	struct arena a = { 0 };
+	char *text = NULL;
+	size_t n;
+
+	cr_assert_eq(file_read(path, max, &a, &text, &n, &err), NASC_DATA, "%s", path);
+	cr_assert_str_eq(err.msg, want);
+	cr_assert_null(text);
+	arena_free(&a);
+}
+
+Test(file, reads_whole_files)
+{
+	put("a", "one\ntwo");
+	assert_holds("a", "one\ntwo");
+	put("empty", "");
+	assert_holds("empty", "");
+	assert_refused("a", 6, "a: 7 bytes are more than the 6 allowed");
+}
+
+/* A FIFO without a writer would block the program for ever. */
+Test(file, refuses_what_is_no_file, .timeout = 10)
+{
+	cr_assert_eq(mkfifo("pipe", 0666), 0);
+	assert_refused("pipe", 100, "pipe: is not a regular file");
+	assert_refused("/dev/zero", 100, "/dev/zero: is not a regular file");
+	assert_refused(".", 100, ".: is a directory, not a file");
+	assert_refused("gone", 100, "gone: cannot open: No such file or directory");
+	assert_refused("", 100, ": cannot open: No such file or directory");
+}
+
+Test(file, commit_replaces_at_once)
+{
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 };
+	struct stat st;
+
+	umask(022);
+	put("r.json", "old");
+	cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK, "%s", err.msg);
+	fputs("new", f.fp);
+	fflush(f.fp);
+	assert_holds("r.json", "old");
+	cr_assert_eq(file_commit(&f, &err), NASC_OK, "%s", err.msg);
+	assert_holds("r.json", "new");
+	cr_assert_eq(stat("r.json", &st), 0);
+	cr_assert_eq(st.st_mode & 0777, 0644);
+	file_abandon(&f);
+	cr_assert_eq(count_files(), 1);
+}
+
+Test(file, abandon_leaves_no_trace)
+{
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 };
+
+	file_abandon(&f);
+	put("r.json", "old");
+	cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK);
+	fputs("new", f.fp);
+	file_abandon(&f);
+	file_abandon(&f);
+	assert_holds("r.json", "old");
+	cr_assert_eq(count_files(), 1);
+}
+
+/* A file size limit stands for a full disk: write() fails in the same place. */
+Test(file, full_disk_keeps_the_old_file)
+{
+	const struct rlimit limit = { 8192, 8192 };
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 };
+
+	put("r.json", "old");
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (size_t i = 0; i < 100000; i++)
+		putc('x', f.fp);
+	cr_assert_eq(file_commit(&f, &err), NASC_FAIL);
+	cr_assert_not_null(strstr(err.msg, "r.json: cannot write: "), "%s", err.msg);
+	assert_holds("r.json", "old");
+	cr_assert_eq(count_files(), 1);
+	file_abandon(&f);
+}
+
+Test(file, error_of_the_last_byte_is_seen)
+{
+	const struct rlimit limit = { 3, 3 };
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 };
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	fputs("four", f.fp);
+	cr_assert_eq(file_commit(&f, &err), NASC_FAIL);
+	cr_assert_not_null(strstr(err.msg, strerror(EFBIG)), "%s", err.msg);
+	cr_assert_eq(count_files(), 0);
+}
+
+Test(file, writes_through_links)
+{
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 };
+	struct stat st;
+
+	put("real", "old");
+	cr_assert_eq(symlink("real", "link"), 0);
+	cr_assert_eq(file_begin(&f, "link", &err), NASC_OK);
+	fputs("new", f.fp);
+	cr_assert_eq(file_commit(&f, &err), NASC_OK);
+	assert_holds("real", "new");
+	cr_assert_eq(lstat("link", &st), 0);
+	cr_assert(S_ISLNK(st.st_mode));
+}
+
+Test(file, begin_refuses_what_cannot_be_written)
+{
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 };
+
+	cr_assert_eq(file_begin(&f, "no/such/r.json", &err), NASC_FAIL);
+	cr_assert_str_eq(err.msg, "no/such/r.json: cannot create: No such file or directory");
+	cr_assert_eq(file_begin(&f, ".", &err), NASC_FAIL);
+	cr_assert_str_eq(err.msg, ".: is not a regular file, cannot replace it");
+	cr_assert_eq(file_begin(&f, "/dev/full", &err), NASC_FAIL);
+	cr_assert_eq(file_begin(&f, "", &err), NASC_FAIL);
+	cr_assert_eq(file_begin(&f, "r.json/", &err), NASC_FAIL);
+	file_abandon(&f);
+	cr_assert_eq(count_files(), 0);
+}

@@ -1,0 +1,379 @@
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster.h"
+#include "distinct.h"
+#include "leak.h"
+#include "points.h"
+#include "rank.h"
+#include "search.h"
+#include "variation.h"
+
+TestSuite(sets, .fini = no_leaks);
+TestSuite(problems, .fini = no_leaks);
+TestSuite(operators, .fini = no_leaks);
+
+/* ---- sets of points --------------------------------------------------------- */
+
+Test(sets, compare_is_pareto_dominance)
+{
+	cr_assert_eq(search_compare((double[]){ 1, 2 }, (double[]){ 1, 3 }, 2), -1);
+	cr_assert_eq(search_compare((double[]){ 4, 2 }, (double[]){ 1, 2 }, 2), 1);
+	cr_assert_eq(search_compare((double[]){ 1, 2 }, (double[]){ 2, 1 }, 2), 0);
+	cr_assert_eq(search_compare((double[]){ 1, 2 }, (double[]){ 1, 2 }, 2), 0);
+	cr_assert_eq(search_compare((double[]){ 0.0 }, (double[]){ -0.0 }, 1), 0);
+}
+
+/* Rank by its definition: one more than the greatest rank of a dominator. */
+static uint32_t rank_of(const double *f, size_t n, size_t m, size_t i, uint32_t *memo)
+{
+	uint32_t best = 1;
+
+	if (memo[i])
+		return memo[i];
+	for (size_t j = 0; j < n; j++)
+		if (search_compare(f + j * m, f + i * m, m) == -1) {
+			uint32_t r = rank_of(f, n, m, j, memo) + 1;
+
+			best = r > best ? r : best;
+		}
+	return memo[i] = best;
+}
+
+static void check_rank(const double *f, size_t n, size_t m, struct arena *a)
+{
+	uint32_t *rank = ARENA_NEW(a, uint32_t, n), *memo = ARENA_NEW(a, uint32_t, n);
+	size_t fronts = search_rank(f, n, m, rank, a);
+	uint32_t most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t want = rank_of(f, n, m, i, memo);
+
+		cr_assert_eq(rank[i] + 1, want, "n %zu m %zu point %zu: %u, not %u", n, m, i,
+			     rank[i], want - 1);
+		most = want > most ? want : most;
+	}
+	cr_assert_eq(fronts, most);
+}
+
+Test(sets, rank_agrees_with_definition)
+{
+	static const size_t size[] = { 1, 2, 3, 10, 30, 31, 64, 100, 300, 700 };
+	static const uint64_t values[] = { 2, 4, 20, 1000000 };
+	struct arena a = { 0 };
+	struct rng rng;
+
+	rng_seed(&rng, 1, 1);
+	cr_assert_eq(search_rank(NULL, 0, 3, NULL, &a), 0);
+	for (size_t m = 1; m <= 6; m++)
+		for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+			for (size_t v = 0; v < 4; v++)
+				check_rank(lattice(&a, &rng, size[i], m, values[v]), size[i], m,
+					   &a);
+	arena_free(&a);
+}
+
+Test(sets, rank_takes_signed_zeros_as_equal)
+{
+	const double f[] = { 0.0, 1, -0.0, 1, 0.0, 2, -0.0, 3 };
+	uint32_t rank[4];
+	struct arena a = { 0 };
+
+	cr_assert_eq(search_rank(f, 4, 2, rank, &a), 3);
+	cr_assert_eq(rank[0], 0);
+	cr_assert_eq(rank[1], 0);
+	cr_assert_eq(rank[2], 1);
+	cr_assert_eq(rank[3], 2);
+	arena_free(&a);
+}
+
+/* Number of fronts of the same clouds in pagmo 2.18, moocore and DEAP. */
+Test(sets, rank_agrees_with_other_programs)
+{
+	static const size_t want[][3] = { { 1000, 58, 21 },
+					  { 10000, 186, 47 },
+					  { 100000, 624, 108 } };
+	struct arena a = { 0 };
+
+	for (size_t i = 0; i < 3; i++)
+		for (size_t m = 2; m <= 3; m++) {
+			size_t n = want[i][0];
+			uint32_t *rank = ARENA_NEW(&a, uint32_t, n);
+
+			cr_assert_eq(search_rank(cloud(&a, n, m, false), n, m, rank, &a),
+				     want[i][m - 1]);
+		}
+	arena_free(&a);
+}
+
+/* Deb's rules on a case small enough to see: the feasible (1,4) and (2,2) before
+ * (3,3), which (2,2) dominates; then violations 1, 1, 2 and infinity. */
+Test(sets, constrained_rank_orders_by_violation)
+{
+	const double f[] = { NAN, NAN, 3, 3, 0, 0, 1, 4, NAN, NAN, 2, 2, NAN, NAN };
+	const double violation[] = { 2, 0, 1, 0, INFINITY, 0, 1 };
+	const uint32_t want[] = { 3, 1, 2, 0, 4, 0, 2 };
+	struct search_points p = { 7, NULL, f, violation };
+	uint32_t rank[7];
+	size_t feasible;
+	struct arena a = { 0 };
+
+	cr_assert_eq(rank_constrained(&p, 2, rank, &feasible, &a), 5);
+	cr_assert_eq(feasible, 2);
+	cr_assert_arr_eq(rank, want, sizeof want);
+	arena_free(&a);
+}
+
+/* Front (0,10) (1,6) (3,5) (10,0), ranges 10 and 10: the inner two get
+ * (3-0)/10 + (10-5)/10 = 0.8 and (10-1)/10 + (6-0)/10 = 1.5. */
+Test(sets, crowding_by_hand)
+{
+	const double f[] = { 3, 5, 0, 10, 10, 0, 1, 6 };
+	const uint32_t member[] = { 0, 1, 2, 3 };
+	double crowding[4];
+	struct arena a = { 0 };
+
+	rank_crowding(f, 2, member, 4, crowding, &a);
+	cr_assert_float_eq(crowding[0], 1.5, 1e-12);
+	cr_assert_float_eq(crowding[3], 0.8, 1e-12);
+	cr_assert(isinf(crowding[1]) && isinf(crowding[2]));
+	arena_free(&a);
+}
+
+Test(sets, archive_is_the_non_dominated_set)
+{
+	static const uint64_t values[] = { 3, 30, 1000000 };
+	struct arena a = { 0 };
+	struct rng rng;
+
+	rng_seed(&rng, 3, 1);
+	for (size_t m = 1; m <= 4; m++)
+		for (size_t v = 0; v < 3; v++) {
+			size_t n = 400, expected = 0;
+			double *f = lattice(&a, &rng, n, m, values[v]);
+			struct search_archive s;
+
+			search_archive_init(&s, m, &a);
+			for (size_t i = 0; i < n; i++) {
+				bool in = true;
+
+				for (size_t j = 0; j < i; j++)
+					in &= search_compare(f + j * m, f + i * m, m) != -1 &&
+					      memcmp(f + j * m, f + i * m, m * sizeof *f) != 0;
+				cr_assert_eq(search_archive_add(&s, f + i * m, i), in);
+			}
+			for (size_t i = 0; i < n; i++) {
+				bool in = true;
+
+				for (size_t j = 0; j < n; j++)
+					in &= search_compare(f + j * m, f + i * m, m) != -1 &&
+					      (j >= i ||
+					       memcmp(f + j * m, f + i * m, m * sizeof *f) != 0);
+				expected += in;
+			}
+			cr_assert_eq(s.n, expected);
+			for (size_t i = 0; i < s.n; i++)
+				cr_assert_arr_eq(s.f + i * m, f + s.tag[i] * m, m * sizeof *f);
+		}
+	arena_free(&a);
+}
+
+/* On a line: 0 and 10 are the extremes; of the others, to be cut to two, 1 2 3 form
+ * one cluster, whose middle is 2, and 7 another. */
+Test(sets, clusters_leave_their_middle)
+{
+	const double f[] = { 3, 7, 10, 0, 1, 9, 7, 3, 0, 10, 2, 8 };
+	const uint32_t want[] = { 1, 3, 4, 5 };
+	uint32_t kept[4];
+	struct arena a = { 0 };
+
+	cluster_choose(f, 6, 2, 4, kept, &a);
+	cr_assert_arr_eq(kept, want, sizeof want);
+	arena_free(&a);
+}
+
+Test(sets, distinct_goes_by_value)
+{
+	const double x[][2] = { { 0, 1 }, { 1, 0 }, { -0.0, 1 } };
+	struct arena a = { 0 };
+	struct distinct d;
+
+	distinct_init(&d, 2, 3, &a);
+	cr_assert(distinct_add(&d, x[0]));
+	cr_assert(distinct_add(&d, x[1]));
+	cr_assert_not(distinct_add(&d, x[2]));
+	distinct_clear(&d);
+	cr_assert(distinct_add(&d, x[2]));
+	arena_free(&a);
+}
+
+/* ---- test problems ---------------------------------------------------------- */
+
+/* Where x2 .. xn are 0 (ZDT) or 1/2 (DTLZ2) the known fronts are met; off them
+ * one value by hand: x2 .. xn = 1 gives g = 10. */
+Test(problems, known_fronts)
+{
+	double x[30] = { 0 }, f[8];
+
+	for (int i = 0; i <= 20; i++) {
+		double v = i / 20.0, sum = 0;
+
+		x[0] = v;
+		search_problem_find("zdt1")->evaluate(x, 30, f, 2);
+		cr_assert_float_eq(f[1], 1 - sqrt(f[0]), 1e-15);
+		search_problem_find("zdt2")->evaluate(x, 30, f, 2);
+		cr_assert_float_eq(f[1], 1 - f[0] * f[0], 1e-15);
+		search_problem_find("zdt3")->evaluate(x, 30, f, 2);
+		cr_assert_float_eq(f[1], 1 - sqrt(f[0]) - f[0] * sin(10 * M_PI * f[0]), 1e-15);
+		for (size_t m = 2; m <= 8; m++) {
+			double y[12];
+
+			for (size_t k = 0; k < 12; k++)
+				y[k] = k < m - 1 ? fmod(v * (double)(k + 1), 1) : 0.5;
+			search_problem_find("dtlz2")->evaluate(y, 12, f, m);
+			sum = 0;
+			for (size_t k = 0; k < m; k++)
+				sum += f[k] * f[k];
+			cr_assert_float_eq(sum, 1, 1e-12);
+		}
+	}
+	for (size_t i = 0; i < 30; i++)
+		x[i] = 1;
+	search_problem_find("zdt1")->evaluate(x, 30, f, 2);
+	cr_assert_float_eq(f[1], 10 * (1 - sqrt(0.1)), 1e-12);
+	search_problem_find("zdt2")->evaluate(x, 30, f, 2);
+	cr_assert_float_eq(f[1], 10 * (1 - 0.01), 1e-12);
+	/* both angles 0, ten distances of 1/2: g = 10 / 4 */
+	for (size_t i = 0; i < 12; i++)
+		x[i] = i < 2 ? 0 : 1;
+	search_problem_find("dtlz2")->evaluate(x, 12, f, 3);
+	cr_assert_float_eq(f[0], 3.5, 1e-12);
+	cr_assert_float_eq(f[1], 0, 1e-12);
+	cr_assert_float_eq(f[2], 0, 1e-12);
+	/* the first angle turns towards the last objective */
+	x[0] = 1;
+	search_problem_find("dtlz2")->evaluate(x, 12, f, 3);
+	cr_assert_float_eq(f[2], 3.5, 1e-12);
+	cr_assert_null(search_problem_find("zdt9"));
+}
+
+/* ---- operators -------------------------------------------------------------- */
+
+#define DRAWS 40000
+
+/* Laws of the published operators where the bounds are far: SBX children lie
+ * symmetrically about their parents' middle and their spread factor is below 1 in
+ * half the crossings, below b < 1 in b^(eta + 1) / 2; half the reals are crossed. */
+Test(operators, sbx_spread)
+{
+	const struct search_var var = { -1e6, 1e6, false };
+	const struct search_domain d = { .n_vars = 1, .n_objectives = 1, .var = &var };
+	size_t crossed = 0, below_1 = 0, below_b = 0, below_c = 0;
+	struct rng rng;
+
+	rng_seed(&rng, 4, 1);
+	for (int i = 0; i < DRAWS; i++) {
+		double a = 2, b = 3, spread;
+
+		variation_sbx(&d, 3, &rng, &a, &b);
+		cr_assert_float_eq(a + b, 5, 1e-9);
+		if ((a == 2 && b == 3) || (a == 3 && b == 2))
+			continue;
+		spread = fabs(a - b);
+		crossed++;
+		below_1 += spread < 1;
+		below_b += spread < 0.8;
+		below_c += spread < 0.95;
+	}
+	cr_assert_float_eq((double)crossed / DRAWS, 0.5, 0.01);
+	cr_assert_float_eq((double)below_1 / (double)crossed, 0.5, 0.015);
+	cr_assert_float_eq((double)below_b / (double)crossed, 0.2048, 0.015); /* 0.8^4 / 2 */
+	cr_assert_float_eq((double)below_c / (double)crossed, 0.4073, 0.015); /* 0.95^4 / 2 */
+}
+
+/* Polynomial mutation moves by less than d ranges with probability 1 - (1 - d)^(eta + 1):
+ * for eta 20 by less than 1 - 2^(-1/21) in half the draws. */
+Test(operators, polynomial_step)
+{
+	const struct search_var var = { 10, 30, false };
+	const struct search_domain d = { .n_vars = 1, .n_objectives = 1, .var = &var };
+	size_t moved = 0, near = 0, up = 0;
+	struct rng rng;
+
+	rng_seed(&rng, 5, 1);
+	for (int i = 0; i < DRAWS; i++) {
+		double x = 20;
+
+		variation_polynomial(&d, 20, 0.25, &rng, &x);
+		moved += x != 20;
+		up += x > 20;
+		near += x != 20 && fabs(x - 20) < 20 * (1 - pow(2, -1 / 21.0));
+	}
+	cr_assert_float_eq((double)moved / DRAWS, 0.25, 0.01);
+	cr_assert_float_eq((double)near / (double)moved, 0.5, 0.02);
+	cr_assert_float_eq((double)up / (double)moved, 0.5, 0.02);
+}
+
+Test(operators, integers_take_every_other_value)
+{
+	const struct search_var var = { -2, 2, true };
+	size_t count[5] = { 0 };
+	struct rng rng;
+
+	rng_seed(&rng, 6, 1);
+	for (int i = 0; i < DRAWS; i++)
+		count[(int)variation_another(&var, VARIATION_ANY, &rng, 1) + 2]++;
+	cr_assert_eq(count[3], 0);
+	for (int i = 0; i < 5; i++)
+		if (i != 3)
+			cr_assert_float_eq((double)count[i] / DRAWS, 0.25, 0.01);
+	for (int i = 0; i < 100; i++) {
+		cr_assert_eq(variation_another(&var, VARIATION_STEP, &rng, 2), 1);
+		cr_assert_eq(variation_another(&var, VARIATION_STEP, &rng, -2), -1);
+		cr_assert_eq(fabs(variation_another(&var, VARIATION_STEP, &rng, 0)), 1);
+	}
+}
+
+/* Crossover moves genes between two children and never makes one up; at rate 0 the
+ * mutation of an all-integer vector still changes exactly one. */
+Test(operators, integer_vectors)
+{
+	struct search_var var[8];
+	const struct search_domain d = { .n_vars = 8, .n_objectives = 1, .var = var };
+	size_t mutated = 0;
+	struct rng rng;
+
+	for (size_t i = 0; i < 8; i++)
+		var[i] = (struct search_var){ 0, i == 3 ? 0 : 20, true };
+	rng_seed(&rng, 7, 1);
+	for (int t = 0; t < 1000; t++) {
+		double a[8], b[8];
+		size_t changes = 0, turns = 0;
+
+		for (size_t i = 0; i < 8; i++) {
+			a[i] = i == 3 ? 0 : 1;
+			b[i] = i == 3 ? 0 : 2;
+		}
+		variation_swap(&d, t % 2 ? VARIATION_TWO_POINT : VARIATION_UNIFORM, &rng, a, b);
+		for (size_t i = 0; i < 8; i++)
+			cr_assert(i == 3 || a[i] + b[i] == 3);
+		for (size_t i = 1; i < 8; i++)
+			turns += i != 3 && a[i] != a[i == 4 ? 2 : i - 1];
+		cr_assert(t % 2 == 0 || turns <= 2);
+		variation_integers(&d, VARIATION_ANY, 0, &rng, a);
+		for (size_t i = 0; i < 8; i++) {
+			changes += i != 3 && a[i] + b[i] != 3;
+			cr_assert(a[i] >= var[i].lo && a[i] <= var[i].hi);
+		}
+		cr_assert_eq(changes, 1);
+		for (size_t i = 0; i < 8; i++)
+			b[i] = i == 3 ? 0 : 5;
+		variation_integers(&d, VARIATION_STEP, 0.5, &rng, b);
+		for (size_t i = 0; i < 8; i++)
+			mutated += i != 3 && b[i] != 5;
+	}
+	cr_assert_float_eq((double)mutated / 7000, 0.5, 0.02);
+}
