@@ -52,8 +52,7 @@ static double run_zdt1(double *hypervolume)
 	struct rng rng;
 	struct nasc_err err;
 
-	for (size_t i = 0; i < n_vars; i++)
-		var[i] = (struct search_var){ zdt1->lo, zdt1->hi, false };
+	zdt1->domain(var, n_vars, 2);
 	cfg_defaults(ops->fields, &a, cfg, ops->cfg_size);
 	rng_stream(&rng, 1, RNG_STRATEGY, 0);
 	if (search_open(&s, ops, cfg, &domain, &a, &rng, EVALUATIONS, &err))

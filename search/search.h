@@ -47,7 +47,8 @@ struct search_ops {
 	const struct cfg_field *fields;
 	size_t cfg_size, state_size;
 	enum nasc_status (*open)(struct search *s, struct nasc_err *err);
-	size_t (*batch)(const struct search *s); /* what it likes to be asked for */
+	/* What it likes to be asked for; at the start the size of a generation. */
+	size_t (*batch)(const struct search *s);
 	size_t (*ask)(struct search *s, double *x, size_t cap);
 	void (*tell)(struct search *s, const double *x, const double *f, const double *violation,
 		     size_t n);
@@ -100,10 +101,14 @@ bool search_archive_add(struct search_archive *s, const double *f, uint64_t tag)
 /* ---- test problems -------------------------------------------------------- */
 struct search_problem {
 	const char *name, *summary, *source;
-	size_t min_vars, default_vars;
+	size_t min_vars, max_vars, default_vars;
 	size_t min_objectives, max_objectives; /* equal where fixed */
-	double lo, hi;			       /* of every variable */
-	void (*evaluate)(const double *x, size_t n_vars, double *f, size_t n_objectives);
+	double reference[SEARCH_MAX_OBJECTIVES]; /* of the hypervolume, as usual for it */
+	void (*domain)(struct search_var *var, size_t n_vars, size_t n_objectives);
+	/* Returns the violation: 0 feasible. */
+	double (*evaluate)(const double *x, size_t n_vars, double *f, size_t n_objectives);
+	/* Point @i of @n on its Pareto front, spread over all of it, in closed form. */
+	void (*front)(size_t i, size_t n, double *f, size_t n_objectives);
 };
 extern const struct search_problem *const search_problems[];
 const struct search_problem *search_problem_find(const char *name);

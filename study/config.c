@@ -32,8 +32,8 @@ static const struct cfg_field problem_fields[] = {
 		      "length of x; 0: the problem's own"),
 	CFG_INT_FIELD(struct problem_cfg, objectives, "0", 0, SEARCH_MAX_OBJECTIVES, "objectives",
 		      "where the problem leaves it open; 0: the problem's own"),
-	CFG_REAL_FIELD(struct problem_cfg, reference, "1.1", -1e9, 1e9, UNIT_NONE, "",
-		       "reference of the hypervolume in every objective"),
+	CFG_REAL_FIELD(struct problem_cfg, reference, "0", -1e9, 1e9, UNIT_NONE, "",
+		       "reference of the hypervolume in every objective; 0: the problem's own"),
 	CFG_END
 };
 static const struct cfg_field input_fields[] = {

@@ -287,10 +287,15 @@ static enum nasc_status open_problem(struct study *s, struct nasc_err *err)
 		return config_fail(&c->doc, line, err,
 				   "problem: %zu variables are too few, %s has at least %zu", vars,
 				   p->name, p->min_vars > m ? p->min_vars : m);
+	if (vars > p->max_vars)
+		return config_fail(&c->doc, line, err,
+				   "problem: %zu variables are too many, %s has at most %zu", vars,
+				   p->name, p->max_vars);
 	for (size_t i = 0; i < m; i++) {
 		add_metric(s, "", &problem_metric[i], p->name, p->source, false);
 		s->objective[i] = i;
-		s->reference[i] = c->problem_cfg.reference;
+		s->reference[i] =
+			c->problem_cfg.reference != 0 ? c->problem_cfg.reference : p->reference[i];
 	}
 	s->n_objectives = m;
 	return NASC_OK;

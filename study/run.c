@@ -423,10 +423,10 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 	l->n_vars = study_vars(s);
 	l->n_obj = s->n_objectives;
 	var = ARENA_NEW(s->arena, struct search_var, l->n_vars);
-	for (size_t i = 0; i < l->n_vars; i++)
-		var[i] = c->problem
-				 ? (struct search_var){ c->problem->lo, c->problem->hi, false }
-				 : (struct search_var){ 0, s->space.gene[i].n_values - 1.0, true };
+	if (c->problem)
+		c->problem->domain(var, l->n_vars, l->n_obj);
+	for (size_t i = 0; !c->problem && i < l->n_vars; i++)
+		var[i] = (struct search_var){ 0, s->space.gene[i].n_values - 1.0, true };
 	l->domain = (struct search_domain){ .n_vars = l->n_vars,
 					    .n_objectives = l->n_obj,
 					    .var = var,

@@ -278,8 +278,8 @@ static void score_one(void *ctx, unsigned worker, size_t i)
 	const struct study *s = sc->study;
 
 	if (s->config->problem) {
-		s->config->problem->evaluate(c->x, study_vars(s), c->value, s->n_objectives);
-		c->violation = 0;
+		c->violation = s->config->problem->evaluate(c->x, study_vars(s), c->value,
+							    s->n_objectives);
 	} else if (!stopped(sc)) {
 		score_network(sc, &sc->worker[worker], c);
 	}

@@ -22,7 +22,7 @@
 
 struct problem_cfg {
 	int64_t variables, objectives; /* 0: the problem's own number */
-	double reference;	       /* of the hypervolume, every objective */
+	double reference;	       /* of the hypervolume, every objective; 0: the problem's */
 };
 struct input_cfg {
 	int64_t height, width, channels, classes;

@@ -260,6 +260,38 @@ Test(problems, known_fronts)
 	cr_assert_null(search_problem_find("zdt9"));
 }
 
+/* No point of a stated front dominates another, and on ZDT their volume tends to the
+ * integral: 0.876667, 0.543333 and 1.331763 with reference 1.1. */
+Test(problems, stated_fronts)
+{
+	static const double volume[][2] = { { 1, 0.876667 }, { 2, 0.543333 }, { 3, 1.331763 } };
+	static double f[8 * 2000];
+	struct arena a = { 0 };
+
+	for (size_t p = 0; search_problems[p]; p++) {
+		const struct search_problem *problem = search_problems[p];
+
+		for (size_t m = problem->min_objectives; m <= problem->max_objectives; m++) {
+			uint32_t rank[2000];
+
+			for (size_t i = 0; i < 2000; i++)
+				problem->front(i, 2000, f + i * m, m);
+			search_rank(f, 2000, m, rank, &a);
+			for (size_t i = 0; i < 2000; i++)
+				cr_assert_eq(rank[i], 0, "%s %zu", problem->name, i);
+			for (size_t k = 0; k < 3; k++)
+				if (strcmp(problem->name,
+					   (char[]){ 'z', 'd', 't', (char)('0' + volume[k][0]),
+						     0 }) == 0)
+					cr_assert_float_eq(search_hypervolume(f, 2000, m,
+									      problem->reference,
+									      &a),
+							   volume[k][1], 5e-4);
+		}
+	}
+	arena_free(&a);
+}
+
 /* ---- operators -------------------------------------------------------------- */
 
 #define DRAWS 40000

@@ -16,8 +16,7 @@ static void evaluate_problem(const struct search_domain *d, const double *x, dou
 {
 	const struct search_problem *problem = d->ctx;
 
-	problem->evaluate(x, d->n_vars, f, d->n_objectives);
-	*violation = 0;
+	*violation = problem->evaluate(x, d->n_vars, f, d->n_objectives);
 }
 
 static int by_value(const void *a, const void *b)
@@ -47,7 +46,7 @@ static void check_median(const struct bar *bar, const void *cfg)
 				   (void *)(uintptr_t)problem };
 	double v[11];
 
-	fill(var, d.n_vars, problem->lo, problem->hi, false);
+	problem->domain(var, d.n_vars, d.n_objectives);
 	for (uint64_t seed = 1; seed <= 11; seed++) {
 		struct search_points answer;
 		struct run r;
