@@ -46,11 +46,35 @@ static const struct cfg_field input_fields[] = {
 static const struct cfg_field stop_fields[] = {
 	CFG_INT_FIELD(struct stop_cfg, evaluations, "1000", 1, 1000000000, "candidates",
 		      "stop after this many different candidates"),
+	CFG_INT_FIELD(struct stop_cfg, generations, "0", 0, 1000000000, "generations",
+		      "stop after these, each as long as the strategy's first; 0: no limit"),
 	CFG_INT_FIELD(
 		struct stop_cfg, trained, "0", 0, 1000000000, "candidates",
 		"stop after the round in which this many have reached the evaluator; 0: no limit"),
 	CFG_REAL_FIELD(struct stop_cfg, time_s, "0", 0, 3.6e7, UNIT_SECOND, "",
 		       "stop after this wall time; 0: no limit"),
+	CFG_REAL_FIELD(struct stop_cfg, hypervolume, "0", 0, 1e300, UNIT_NONE, "",
+		       "stop when the hypervolume has reached this; 0: no limit"),
+	CFG_INT_FIELD(struct stop_cfg, stalled, "0", 0, 1000000000, "generations",
+		      "stop when the hypervolume gained too little over these; 0: no limit"),
+	CFG_REAL_FIELD(struct stop_cfg, stalled_gain, "1e-4", 0, 1, UNIT_NONE, "",
+		       "what is too little, as a part of the hypervolume"),
+	CFG_END
+};
+static const struct cfg_field failures_fields[] = {
+	CFG_INT_FIELD(struct failures_cfg, retries, "0", 0, 100, "attempts",
+		      "how often an evaluation that failed is asked again before it counts"),
+	CFG_INT_FIELD(struct failures_cfg, enough, "10", 1, 1000000000, "candidates",
+		      "stop when this many reached the evaluator and every one failed"),
+	CFG_END
+};
+static const struct cfg_field memory_fields[] = {
+	CFG_INT_FIELD(struct memory_cfg, front, "10000", 2, 10000000, "networks",
+		      "of the front; beyond, those that add the least to it are dropped"),
+	CFG_INT_FIELD(struct memory_cfg, seen, "262144", 1000, 1000000000, "candidates",
+		      "remembered, so as not to score them twice; the oldest are forgotten"),
+	CFG_INT_FIELD(struct memory_cfg, journal, "0", 0, 1000000000, "rows",
+		      "of the journal; the oldest are dropped and asked again; 0: keep all"),
 	CFG_END
 };
 
@@ -67,6 +91,10 @@ static const struct section {
 	  offsetof(struct study_config, input), sizeof(struct input_cfg), true },
 	{ "stop", "whichever comes first", stop_fields, offsetof(struct study_config, stop),
 	  sizeof(struct stop_cfg), false },
+	{ "failures", "of the evaluator", failures_fields, offsetof(struct study_config, failures),
+	  sizeof(struct failures_cfg), false },
+	{ "memory", "what a run keeps at most", memory_fields,
+	  offsetof(struct study_config, memory), sizeof(struct memory_cfg), false },
 	{ "train", "recipe of `nasc train`, for the network that is chosen in the end",
 	  train_fields, offsetof(struct study_config, train), sizeof(struct train_cfg), false },
 };
@@ -74,7 +102,8 @@ static const struct section {
 
 static const char *const top_skip[] = { "problem",     "space",	    "data", "input",
 					"evaluator",   "strategy",  "stop", "train",
-					"constraints", "reference", NULL };
+					"constraints", "reference", "goal", "failures",
+					"memory",      NULL };
 static const char *const type_key[] = { "type", NULL };
 
 enum nasc_status config_at(const struct yaml_doc *doc, size_t line, struct nasc_err *err)
@@ -215,7 +244,8 @@ static enum nasc_status check_whole(const struct study_config *c, struct nasc_er
 {
 	static const char *const of_space[] = { "evaluator",   "data",	      "input",
 						"targets",     "fit_targets", "objectives",
-						"constraints", "reference" };
+						"constraints", "reference",   "goal",
+						"failures",    "memory" };
 	const char *file = c->doc.file;
 
 	if (!c->problem == !c->space)
@@ -263,7 +293,8 @@ static enum nasc_status config_read(struct study_config *c, struct arena *a, str
 			return err->code;
 	}
 	if (section_map(&c->doc, "constraints", &c->constraints, err) ||
-	    section_map(&c->doc, "reference", &c->reference, err))
+	    section_map(&c->doc, "reference", &c->reference, err) ||
+	    section_map(&c->doc, "goal", &c->goal, err))
 		return err->code;
 	if (load_parts(c, a, err))
 		return err->code;
@@ -384,7 +415,9 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 		bool mine = s->fields == data_fields	? c->has_data
 			    : s->fields == input_fields ? c->space && !c->has_data
 			    : s->fields == train_fields ? c->has_data
-							: true;
+			    : s->fields == failures_fields || s->fields == memory_fields
+				    ? c->space != NULL
+				    : true;
 
 		if (!mine || (scores_only && !s->scores))
 			continue;
@@ -401,6 +434,8 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 		}
 		if (c->constraints)
 			write_node(w, "constraints", c->constraints);
+		if (c->goal)
+			write_node(w, "goal", c->goal);
 		if (c->reference)
 			write_node(w, "reference", c->reference);
 	}
@@ -468,6 +503,8 @@ void config_reference(FILE *fp)
 	fputs("\n# Bounds with units: \"<= 256 KiB\" or \">= 0.9\" (in quotes), or a list of "
 	      "both.\n"
 	      "# constraints:\n#   params: \"<= 60 k\"\n"
+	      "\n# Stop at a candidate that keeps all of these, written like constraints.\n"
+	      "# goal:\n#   params: \"<= 10 k\"\n"
 	      "\n# Hypervolume's worst corner by objective; otherwise the bound, otherwise the "
 	      "worst\n"
 	      "# of the first generation.\n# reference:\n#   error: 0.5\n\nspace:\n",

@@ -163,16 +163,23 @@ static enum nasc_status resolve_objectives(struct study *s, struct nasc_err *err
 	return NASC_OK;
 }
 
-static enum nasc_status add_bound(struct study *s, size_t metric, bool upper, double value,
-				  struct nasc_err *err)
+/* Where the bounds of a section go. */
+struct bounds {
+	const char *section;
+	struct study_bound *bound;
+	size_t *n;
+};
+
+static enum nasc_status add_bound(const struct study *s, const struct bounds *to, size_t metric,
+				  bool upper, double value, struct nasc_err *err)
 {
-	struct study_bound *b = &s->bound[s->n_bounds];
+	struct study_bound *b = &to->bound[*to->n];
 	char text[sizeof b->text];
 
-	if (s->n_bounds == STUDY_MAX_BOUNDS)
-		return nasc_fail(err, NASC_CONFIG, "%s: constraints: more than %d bounds",
-				 s->config->doc.file, STUDY_MAX_BOUNDS);
-	s->n_bounds++;
+	if (*to->n == STUDY_MAX_BOUNDS)
+		return nasc_fail(err, NASC_CONFIG, "%s: %s: more than %d bounds",
+				 s->config->doc.file, to->section, STUDY_MAX_BOUNDS);
+	++*to->n;
 	*b = (struct study_bound){ .metric = metric, .upper = upper, .value = value };
 	snprintf(text, sizeof text, "%s %s %.10g", s->metric[metric].key,
 		 upper ? "<=" : ">=", value);
@@ -181,8 +188,8 @@ static enum nasc_status add_bound(struct study *s, size_t metric, bool upper, do
 }
 
 /* "<= 256 KiB" */
-static enum nasc_status read_bound(struct study *s, const char *key, const struct yaml_node *n,
-				   size_t metric, struct nasc_err *err)
+static enum nasc_status read_bound(const struct study *s, const struct bounds *to, const char *key,
+				   const struct yaml_node *n, size_t metric, struct nasc_err *err)
 {
 	bool upper;
 	double value;
@@ -190,35 +197,45 @@ static enum nasc_status read_bound(struct study *s, const char *key, const struc
 	if (n->kind != YAML_SCALAR ||
 	    (strncmp(n->scalar, "<=", 2) != 0 && strncmp(n->scalar, ">=", 2) != 0))
 		return config_fail(&s->config->doc, n->line, err,
-				   "constraints: %s: expected \"<= value\" or \">= value\"%s%s%s",
-				   key, n->kind == YAML_SCALAR ? ", got '" : "",
+				   "%s: %s: expected \"<= value\" or \">= value\"%s%s%s",
+				   to->section, key, n->kind == YAML_SCALAR ? ", got '" : "",
 				   n->kind == YAML_SCALAR ? n->scalar : "",
 				   n->kind == YAML_SCALAR ? "'" : "");
 	upper = n->scalar[0] == '<';
 	if (unit_parse(n->scalar + 2 + strspn(n->scalar + 2, " "), s->metric[metric].metric->dim,
 		       &value, err))
-		return config_wrap(&s->config->doc, n->line, err, "constraints: %s", key);
-	return add_bound(s, metric, upper, value, err);
+		return config_wrap(&s->config->doc, n->line, err, "%s: %s", to->section, key);
+	return add_bound(s, to, metric, upper, value, err);
 }
 
-static enum nasc_status resolve_bounds(struct study *s, struct nasc_err *err)
+static enum nasc_status read_bounds(const struct study *s, const struct bounds *to,
+				    const struct yaml_node *map, struct nasc_err *err)
 {
-	const struct yaml_node *map = s->config->constraints;
-
 	for (size_t i = 0; map && i < map->n; i++) {
 		const struct yaml_node *v = map->item[i];
 		size_t m;
 
 		if (!find_metric(s, map->key[i], &m))
-			return no_metric(s, map->key_line[i], "constraints", map->key[i], err);
+			return no_metric(s, map->key_line[i], to->section, map->key[i], err);
 		if (v->kind == YAML_LIST) {
 			for (size_t j = 0; j < v->n; j++)
-				if (read_bound(s, map->key[i], v->item[j], m, err))
+				if (read_bound(s, to, map->key[i], v->item[j], m, err))
 					return err->code;
-		} else if (read_bound(s, map->key[i], v, m, err)) {
+		} else if (read_bound(s, to, map->key[i], v, m, err)) {
 			return err->code;
 		}
 	}
+	return NASC_OK;
+}
+
+static enum nasc_status resolve_bounds(struct study *s, struct nasc_err *err)
+{
+	const struct bounds bounds = { "constraints", s->bound, &s->n_bounds };
+	const struct bounds goals = { "goal", s->goal, &s->n_goals };
+
+	if (read_bounds(s, &bounds, s->config->constraints, err) ||
+	    read_bounds(s, &goals, s->config->goal, err))
+		return err->code;
 	for (size_t i = 1, at = s->model[0].ops->n_metrics;
 	     s->config->fit_targets && i < s->n_models; at += s->model[i++].ops->n_metrics) {
 		struct cost_limit limit[COST_MAX_METRICS];
@@ -226,7 +243,7 @@ static enum nasc_status resolve_bounds(struct study *s, struct nasc_err *err)
 		size_t n = m->ops->limits ? m->ops->limits(m, limit) : 0;
 
 		for (size_t j = 0; j < n; j++)
-			if (add_bound(s, at + limit[j].metric, true, limit[j].max, err))
+			if (add_bound(s, &bounds, at + limit[j].metric, true, limit[j].max, err))
 				return err->code;
 	}
 	return NASC_OK;

@@ -27,10 +27,24 @@ struct problem_cfg {
 struct input_cfg {
 	int64_t height, width, channels, classes;
 };
+/* 0: no limit, where not said otherwise. */
 struct stop_cfg {
-	int64_t evaluations; /* candidates scored */
-	int64_t trained;     /* candidates that reached the evaluator; 0: no limit */
-	double time_s;	     /* 0: no limit */
+	int64_t evaluations; /* candidates scored; always given */
+	int64_t generations; /* a generation: what the strategy asks for first */
+	int64_t trained;     /* candidates that reached the evaluator */
+	double time_s;
+	double hypervolume;  /* reached */
+	int64_t stalled;     /* generations in which the hypervolume gained less than ... */
+	double stalled_gain; /* ... this part of itself */
+};
+struct failures_cfg {
+	int64_t retries; /* how often an evaluation that failed is asked again */
+	int64_t enough;	 /* stop when this many were tried and none worked */
+};
+struct memory_cfg {
+	int64_t front;	 /* networks kept of the front */
+	int64_t seen;	 /* candidates remembered, so as not to score them twice */
+	int64_t journal; /* rows of the journal; 0: all */
 };
 
 /* Everything a config says, defaults filled in. Either `problem` or `space` is set. */
@@ -51,8 +65,11 @@ struct study_config {
 	const struct search_ops *strategy;
 	void *strategy_cfg;
 	struct stop_cfg stop;
+	struct failures_cfg failures;
+	struct memory_cfg memory;
 	struct train_cfg train;		     /* of `nasc train` */
 	const struct yaml_node *constraints; /* metric: bound(s); NULL: none */
+	const struct yaml_node *goal;	     /* the same; stop at a candidate that keeps them */
 	const struct yaml_node *reference;   /* metric: value; NULL: none */
 };
 
@@ -102,8 +119,8 @@ struct study {
 	struct study_metric metric[STUDY_MAX_METRICS];
 	size_t n_objectives, objective[SEARCH_MAX_OBJECTIVES]; /* metric indices */
 	bool maximise[SEARCH_MAX_OBJECTIVES];
-	size_t n_bounds;
-	struct study_bound bound[STUDY_MAX_BOUNDS];
+	size_t n_bounds, n_goals;
+	struct study_bound bound[STUDY_MAX_BOUNDS], goal[STUDY_MAX_BOUNDS];
 	double reference[SEARCH_MAX_OBJECTIVES]; /* minimised sense; NAN: from the first generation
 						  */
 	struct dataset train, validation;
