@@ -4,8 +4,8 @@
 
 #include "batch.h"
 #include "clock.h"
-#include "crew.h"
 #include "engine.h"
+#include "pool.h"
 #include "rng.h"
 #include "weights.h"
 
@@ -39,9 +39,9 @@ const struct cfg_field train_fields[] = {
 	CFG_END
 };
 
-/* One network being trained. A step's images are cut into shards; shard s is
- * worked on by thread s mod n, leaves its gradient and statistics in slot s, and
- * the slots are summed in order: nothing depends on the number of threads. */
+/* One network being trained. A step's images are cut into shards; shard s, worked on
+ * by any thread, leaves its gradient and statistics in slot s, and the slots are summed
+ * in order: nothing depends on the number of threads. */
 struct job {
 	const struct train_cfg *cfg;
 	const struct dataset *norm;
@@ -49,7 +49,8 @@ struct job {
 	struct arena arena;
 	struct plan plan;
 	struct model model;
-	struct crew crew;
+	struct pool *pool;
+	unsigned threads;
 	struct runner *runner; /* one a thread */
 	float **image;
 	uint8_t **label;
@@ -115,11 +116,12 @@ static void job_sizes(struct job *j, const struct dataset *data)
 	j->batch = j->shards * j->shard;
 }
 
-static void job_memory(struct job *j, unsigned threads)
+static void job_memory(struct job *j)
 {
 	struct arena *a = &j->arena;
 	const struct plan *p = &j->plan;
 	size_t pixels = net_elements(p->input), classes = p->classes;
+	unsigned threads = j->threads;
 
 	model_create(&j->model, p, a);
 	j->runner = ARENA_NEW(a, struct runner, threads);
@@ -152,45 +154,44 @@ static enum nasc_status job_open(struct job *j, const struct network *net,
 	threads = threads < j->shards ? threads : (unsigned)j->shards;
 	if (plan_fits(&j->plan, threads, j->shards, err))
 		return err->code;
-	job_memory(j, threads);
+	j->threads = threads;
+	job_memory(j);
 	batch_open(&j->train, data, data, j->plan.input, &j->arena);
 	j->norm = data;
-	return crew_start(&j->crew, threads, &j->arena, err);
+	return pool_open(&j->pool, threads, err);
 }
 
 static void job_close(struct job *j)
 {
-	if (j->crew.n) {
-		crew_stop(&j->crew);
-		for (unsigned t = 0; t < j->crew.n; t++)
-			runner_release(&j->runner[t]);
-	}
+	pool_close(j->pool);
+	for (unsigned t = 0; t < j->threads; t++)
+		runner_release(&j->runner[t]);
 	plan_release(&j->plan);
 	arena_free(&j->arena);
 }
 
 /* ---- training ---------------------------------------------------------------- */
 
-static void shards_train(void *ctx, unsigned t)
+static void shard_train(void *ctx, unsigned t, size_t s)
 {
 	struct job *j = ctx;
 	const struct plan *p = &j->plan;
 	struct runner *r = &j->runner[t];
 
+	if (cancelled(j))
+		return;
+	conv_use_one_thread();
 	r->label = j->label[t];
 	r->n_labels = (uint32_t)j->shard;
 	r->loss_scale = 1 / (double)j->batch;
-	for (size_t s = t; s < j->shards && !cancelled(j); s += j->crew.n) {
-		batch_fetch(&j->train, j->first + s * j->shard, j->shard, j->image[t], j->label[t]);
-		runner_load(r, j->image[t]);
-		runner_forward(r, RUN_TRAIN);
-		runner_backward(r);
-		j->slot_loss[s] = r->loss;
-		memcpy(j->slot_gradient + s * p->n_weights, r->gradient,
-		       p->n_weights * sizeof(float));
-		memcpy(j->slot_mean + s * p->n_channels, r->mean, p->n_channels * sizeof(float));
-		memcpy(j->slot_var + s * p->n_channels, r->var, p->n_channels * sizeof(float));
-	}
+	batch_fetch(&j->train, j->first + s * j->shard, j->shard, j->image[t], j->label[t]);
+	runner_load(r, j->image[t]);
+	runner_forward(r, RUN_TRAIN);
+	runner_backward(r);
+	j->slot_loss[s] = r->loss;
+	memcpy(j->slot_gradient + s * p->n_weights, r->gradient, p->n_weights * sizeof(float));
+	memcpy(j->slot_mean + s * p->n_channels, r->mean, p->n_channels * sizeof(float));
+	memcpy(j->slot_var + s * p->n_channels, r->var, p->n_channels * sizeof(float));
 }
 
 /* Running statistics: mean of the shards, in order; the variance unbiased. */
@@ -232,7 +233,7 @@ static double step(struct job *j, double rate)
 	size_t n = j->plan.n_weights;
 	double loss = 0;
 
-	crew_run(&j->crew, shards_train, j);
+	pool_run(j->pool, j->shards, shard_train, j);
 	memcpy(m->gradient, j->slot_gradient, n * sizeof(float));
 	for (size_t s = 1; s < j->shards; s++)
 		j->plan.kernels->sum(m->gradient, j->slot_gradient + s * n, n);
@@ -300,27 +301,25 @@ static enum nasc_status job_train(struct job *j, uint64_t seed, uint64_t id, con
 
 /* ---- testing ----------------------------------------------------------------- */
 
-static void shards_test(void *ctx, unsigned t)
+static void shard_test(void *ctx, unsigned t, size_t s)
 {
 	struct job *j = ctx;
 	struct runner *r = &j->runner[t];
-	size_t classes = j->plan.classes, n = j->test.n;
+	size_t classes = j->plan.classes, at = s * j->shard, left = j->test.n - at;
+	size_t some = left < j->shard ? left : j->shard;
 	uint64_t *confusion = j->confusion + t * classes * classes;
 
+	if (cancelled(j))
+		return;
+	conv_use_one_thread();
+	batch_fetch(&j->test, at, some, j->image[t], j->label[t]);
 	r->label = j->label[t];
-	j->correct[t] = 0;
-	memset(confusion, 0, classes * classes * sizeof *confusion);
-	for (size_t at = t * j->shard; at < n && !cancelled(j); at += j->crew.n * j->shard) {
-		size_t some = n - at < j->shard ? n - at : j->shard;
-
-		batch_fetch(&j->test, at, some, j->image[t], j->label[t]);
-		r->n_labels = (uint32_t)some;
-		runner_load(r, j->image[t]);
-		runner_forward(r, RUN_INFER);
-		j->correct[t] += r->correct;
-		for (size_t i = 0; i < some; i++)
-			confusion[r->label[i] * classes + r->answer[i]]++;
-	}
+	r->n_labels = (uint32_t)some;
+	runner_load(r, j->image[t]);
+	runner_forward(r, RUN_INFER);
+	j->correct[t] += r->correct;
+	for (size_t i = 0; i < some; i++)
+		confusion[r->label[i] * classes + r->answer[i]]++;
 }
 
 static enum nasc_status job_test(struct job *j, const struct dataset *data, double *accuracy,
@@ -334,11 +333,13 @@ static enum nasc_status job_test(struct job *j, const struct dataset *data, doub
 	if (!data || data->n == 0)
 		return NASC_OK;
 	batch_open(&j->test, data, j->norm, j->plan.input, &j->arena);
-	crew_run(&j->crew, shards_test, j);
+	memset(j->correct, 0, j->threads * sizeof *j->correct);
+	memset(j->confusion, 0, j->threads * cells * sizeof *j->confusion);
+	pool_run(j->pool, (data->n + j->shard - 1) / j->shard, shard_test, j);
 	arena_rewind(&j->arena, mark);
 	if (cancelled(j))
 		return nasc_fail(err, NASC_INTERRUPTED, "stopped while testing");
-	for (unsigned t = 0; t < j->crew.n; t++) {
+	for (unsigned t = 0; t < j->threads; t++) {
 		correct += j->correct[t];
 		for (size_t i = 0; confusion && i < cells; i++)
 			confusion[i] += j->confusion[t * cells + i];

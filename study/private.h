@@ -23,15 +23,6 @@ void config_write_seed(struct json_writer *w, uint64_t seed);
 	"belongs to a run with another seed, space, data or evaluator; give that config, or "      \
 	"another --out"
 
-/* ---- pool.c: worker threads ---------------------------------------------------- */
-struct pool;
-/* NASC_FAIL when a thread cannot be started. */
-enum nasc_status pool_open(struct pool **p, unsigned workers, struct nasc_err *err);
-/* work(ctx, worker, i) for every i < n, by any worker in any order; returns when all are done. */
-void pool_run(struct pool *p, size_t n, void (*work)(void *ctx, unsigned worker, size_t i),
-	      void *ctx);
-void pool_close(struct pool *p);
-
 /* ---- journal.c: SQLite file of dear scores, one row per candidate ---------------- */
 struct journal;
 /* Create @path, or with @resume go on with what is there. @identity: text of

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "pool.h"
 #include "private.h"
 
 struct worker {

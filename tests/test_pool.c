@@ -1,11 +1,14 @@
 /* A program of its own that writes TAP: Criterion's sandbox cannot map its memory
  * under ThreadSanitizer, and this test is there for it. */
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "leak.h"
-#include "private.h"
+#include "pool.h"
 
 static void check(bool ok, const char *what, unsigned workers, size_t n, size_t i)
 {
@@ -22,6 +25,7 @@ static void check(bool ok, const char *what, unsigned workers, size_t n, size_t 
  * whether pool_run() returns before the last one has written. */
 struct job {
 	unsigned workers;
+	pthread_t caller;
 	size_t n;
 	unsigned count[N_MAX + 1];
 	struct {
@@ -35,6 +39,10 @@ static void count_one(void *ctx, unsigned worker, size_t i)
 	struct job *job = ctx;
 
 	if (worker >= job->workers || i >= job->n)
+		abort();
+	if ((worker == 0) != (bool)pthread_equal(pthread_self(), job->caller))
+		abort();
+	if (job->n == 1 && worker != 0)
 		abort();
 	job->count[i]++;
 	job->of_worker[worker].calls++;
@@ -56,6 +64,7 @@ static void run_once(struct pool *p, struct job *job, size_t n)
 	memset(job->count, 0, sizeof job->count);
 	memset(job->of_worker, 0, sizeof job->of_worker);
 	job->n = n;
+	job->caller = pthread_self();
 	pool_run(p, n, count_one, job);
 	for (size_t i = 0; i <= N_MAX; i++)
 		check(job->count[i] == (i < n), "runs of an index", job->workers, n, i);
@@ -111,7 +120,8 @@ static void wait_for_all(void *ctx, unsigned worker, size_t i)
 		;
 }
 
-/* Four calls that wait for each other end only if four workers run at once. */
+/* Four calls that wait for each other end only if four workers run at once, the caller
+ * among them. */
 static void works_at_the_same_time(void)
 {
 	struct pool *p = start(4);
