@@ -9,10 +9,32 @@
 
 #define TMP_TRIES 100
 
-static enum nasc_status fail_errno(struct nasc_err *err, enum nasc_status code, const char *path,
-				   const char *what)
+/* What to do where the reason alone does not say it. */
+static const char *remedy(int why)
 {
-	return nasc_fail(err, code, "%s: %s: %s", path, what, strerror(errno));
+	switch (why) {
+	case ENOSPC:
+	case EDQUOT:
+		return "; make space there, then try again";
+	case EFBIG:
+		return "; raise the limit on the size of files (ulimit -f), then try again";
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return "; allow writing there, or give another path";
+	default:
+		return "";
+	}
+}
+
+enum nasc_status file_fail(struct nasc_err *err, const char *path, const char *what, int why)
+{
+	return nasc_fail(err, NASC_FAIL, "%s: %s: %s%s", path, what, strerror(why), remedy(why));
+}
+
+static enum nasc_status fail_read(struct nasc_err *err, const char *path, const char *what)
+{
+	return nasc_fail(err, NASC_DATA, "%s: %s: %s", path, what, strerror(errno));
 }
 
 static enum nasc_status read_all(int fd, const char *path, size_t max, struct arena *a, char **text,
@@ -23,7 +45,7 @@ static enum nasc_status read_all(int fd, const char *path, size_t max, struct ar
 	char *buf;
 
 	if (fstat(fd, &st) != 0)
-		return fail_errno(err, NASC_DATA, path, "cannot read");
+		return fail_read(err, path, "cannot read");
 	if (S_ISDIR(st.st_mode))
 		return nasc_fail(err, NASC_DATA, "%s: is a directory, not a file", path);
 	if (!S_ISREG(st.st_mode))
@@ -39,7 +61,7 @@ static enum nasc_status read_all(int fd, const char *path, size_t max, struct ar
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return fail_errno(err, NASC_DATA, path, "cannot read");
+			return fail_read(err, path, "cannot read");
 		if (got == 0)
 			return nasc_fail(err, NASC_DATA, "%s: became shorter while it was read",
 					 path);
@@ -57,7 +79,7 @@ enum nasc_status file_read(const char *path, size_t max, struct arena *a, char *
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
 
 	if (fd < 0)
-		return fail_errno(err, NASC_DATA, path, "cannot open");
+		return fail_read(err, path, "cannot open");
 	status = read_all(fd, path, max, a, text, n, err);
 	close(fd);
 	return status;
@@ -96,10 +118,10 @@ enum nasc_status file_begin(struct file_out *f, const char *path, struct nasc_er
 			break;
 	}
 	if (fd < 0)
-		return fail_errno(err, NASC_FAIL, path, "cannot create");
+		return file_fail(err, path, "cannot create", errno);
 	f->fp = fdopen(fd, "w");
 	if (!f->fp) {
-		fail_errno(err, NASC_FAIL, path, "cannot create");
+		file_fail(err, path, "cannot create", errno);
 		close(fd);
 		unlink(f->tmp);
 		return err->code;
@@ -143,13 +165,13 @@ enum nasc_status file_commit(struct file_out *f, struct nasc_err *err)
 	if (!ok && errno == 0)
 		errno = EIO; /* an earlier write failed and took its reason along */
 	if (!ok) {
-		fail_errno(err, NASC_FAIL, f->path, "cannot write");
+		file_fail(err, f->path, "cannot write", errno);
 		fclose(fp);
 	} else if (fclose(fp) != 0) {
-		fail_errno(err, NASC_FAIL, f->path, "cannot write");
+		file_fail(err, f->path, "cannot write", errno);
 		ok = false;
 	} else if (rename(f->tmp, f->path) != 0) {
-		fail_errno(err, NASC_FAIL, f->path, "cannot replace");
+		file_fail(err, f->path, "cannot replace", errno);
 		ok = false;
 	}
 	if (!ok) {
@@ -157,7 +179,7 @@ enum nasc_status file_commit(struct file_out *f, struct nasc_err *err)
 		return err->code;
 	}
 	if (!sync_directory(f->path))
-		return fail_errno(err, NASC_FAIL, f->path, "cannot sync its directory");
+		return file_fail(err, f->path, "cannot sync its directory", errno);
 	return NASC_OK;
 }
 

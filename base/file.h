@@ -25,4 +25,8 @@ struct file_out {
 enum nasc_status file_begin(struct file_out *f, const char *path, struct nasc_err *err);
 enum nasc_status file_commit(struct file_out *f, struct nasc_err *err);
 void file_abandon(struct file_out *f); /* fine after commit, and on {0} */
+
+/* NASC_FAIL with "path: what: reason" and the remedy; @why: the errno of a failed
+ * write. */
+enum nasc_status file_fail(struct nasc_err *err, const char *path, const char *what, int why);
 #endif

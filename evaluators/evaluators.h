@@ -74,6 +74,9 @@ struct evaluator_ops {
 	/* What the fields' ranges cannot say, from the config and this machine alone,
 	 * no data read: for `nasc check`, and called by open. NULL: nothing to check. */
 	enum nasc_status (*check)(const void *cfg, struct nasc_err *err);
+	/* What of this machine and its libraries the answers depend on, in a few words: a
+	 * journal keeps to it. NULL: nothing. */
+	void (*machine)(const void *cfg, char text[128]);
 	enum nasc_status (*open)(struct evaluator *e, struct nasc_err *err); /* NULL: no state */
 	/* One per worker thread; owns its buffers. NASC_FAIL if it cannot start. NULL,
 	 * like worker_close: run takes NULL as its worker. */

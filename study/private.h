@@ -25,18 +25,26 @@ void config_write_seed(struct json_writer *w, uint64_t seed);
 
 /* ---- journal.c: SQLite file of dear scores, one row per candidate ---------------- */
 struct journal;
-/* Create @path, or with @resume go on with what is there. @identity: text of
- * what the scores depend on; a journal made from another one is NASC_CONFIG. One
- * process at a time: a second one is NASC_FAIL. */
-enum nasc_status journal_open(struct journal **j, const char *path, const char *identity,
-			      bool resume, struct nasc_err *err);
-/* Durable against a kill when it returns. Callers take turns. */
-enum nasc_status journal_put(struct journal *j, const char *genes, enum eval_outcome outcome,
-			     const double *value, size_t n_values, const char *why,
+struct journal_options {
+	const char *identity; /* of the run: what of its config and images the scores depend on */
+	const char *origin;   /* what of this program and processor they depend on */
+	size_t n_values;      /* of a row */
+	int64_t rows;	      /* at most; 0: no limit */
+	bool resume;	      /* go on with what is there */
+};
+/* NASC_CONFIG: made by another identity or origin. NASC_USAGE: there is one already,
+ * and no resume. NASC_FAIL: another process has it open, which the message names;
+ * or it cannot be written. */
+enum nasc_status journal_open(struct journal **j, const char *path,
+			      const struct journal_options *o, struct nasc_err *err);
+/* Durable against a kill when it returns. Callers take turns. @place: of the
+ * candidate in the run; beyond the limit the rows with the lowest places are dropped. */
+enum nasc_status journal_put(struct journal *j, const char *genes, uint64_t place,
+			     enum eval_outcome outcome, const struct eval_result *r,
 			     struct nasc_err *err);
-/* True: found, *outcome, value[n_values] and why[256] filled. */
-bool journal_get(struct journal *j, const char *genes, enum eval_outcome *outcome, double *value,
-		 size_t n_values, char why[256]);
+/* True: found, *outcome and *r filled. */
+bool journal_get(struct journal *j, const char *genes, enum eval_outcome *outcome,
+		 struct eval_result *r);
 void journal_close(struct journal *j);
 
 /* ---- score.c ------------------------------------------------------------------- */

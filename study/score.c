@@ -158,6 +158,33 @@ static char *genes_text(const uint32_t *gene, size_t n, struct arena *a)
 	return text;
 }
 
+/* Until it works or has failed as often as it may. */
+static enum eval_outcome attempt(const struct study *s, struct worker *w,
+				 const struct eval_request *request, struct eval_result *r)
+{
+	int64_t most = 1 + s->config->failures.retries;
+	struct evaluator e = s->evaluator;
+	enum eval_outcome outcome = EVAL_FAILED;
+
+	for (int64_t i = 0; i < most && outcome == EVAL_FAILED; i++) {
+		outcome = e.ops->run(&e, w->state, request, r);
+		for (size_t k = 0; outcome == EVAL_OK && k < e.ops->n_metrics; k++)
+			if (!isfinite(r->value[k])) {
+				outcome = EVAL_FAILED;
+				snprintf(r->why, sizeof r->why, "%s is not a finite number",
+					 e.ops->metric[k].key);
+			}
+	}
+	if (outcome == EVAL_FAILED && most > 1) {
+		char last[sizeof r->why];
+
+		memcpy(last, r->why, sizeof last);
+		snprintf(r->why, sizeof r->why, "%lld attempts, the last: %.200s", (long long)most,
+			 last);
+	}
+	return outcome;
+}
+
 /* EVAL_OK or EVAL_FAILED with *r filled, from the journal or by running it. */
 static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct candidate *c,
 				  const uint32_t *gene, const struct network *net,
@@ -165,7 +192,7 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 {
 	const struct study *s = sc->study;
 	struct evaluator e = s->evaluator;
-	size_t n = s->space.n_genes, n_values = e.ops->n_metrics;
+	size_t n = s->space.n_genes;
 	const char *key = genes_text(gene, n, &w->arena);
 	struct eval_request request = { .id = genes_hash(gene, n),
 					.seed = s->config->seed,
@@ -177,7 +204,7 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 	bool found;
 
 	pthread_mutex_lock(&sc->lock);
-	found = journal_get(sc->journal, key, &outcome, r->value, n_values, r->why);
+	found = journal_get(sc->journal, key, &outcome, r);
 	pthread_mutex_unlock(&sc->lock);
 	/* What failed is asked again: a broken program may have been mended, and one
 	 * that fails by nature fails the same way. */
@@ -191,20 +218,13 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 	}
 	w->open = true;
 	start = clock_s();
-	outcome = e.ops->run(&e, w->state, &request, r);
+	outcome = attempt(s, w, &request, r);
 	c->evaluator_s = clock_s() - start;
 	if (outcome == EVAL_CANCELLED)
 		return outcome;
-	for (size_t i = 0; outcome == EVAL_OK && i < n_values; i++)
-		if (!isfinite(r->value[i])) {
-			outcome = EVAL_FAILED;
-			snprintf(r->why, sizeof r->why, "%s is not a finite number",
-				 e.ops->metric[i].key);
-		}
 	pthread_mutex_lock(&sc->lock);
 	if (!sc->status)
-		sc->status = journal_put(sc->journal, key, outcome, r->value, n_values,
-					 outcome == EVAL_OK ? "" : r->why, &sc->err);
+		sc->status = journal_put(sc->journal, key, c->id, outcome, r, &sc->err);
 	pthread_mutex_unlock(&sc->lock);
 	return outcome;
 }
@@ -322,6 +342,19 @@ static const char *scores_identity(const struct study *s, struct arena *a)
 	return text;
 }
 
+/* Raise it whenever the same genes, config and images get another score than before. */
+#define SCORES_VERSION 1
+
+static const char *scores_origin(const struct evaluator *e, struct arena *a)
+{
+	char *text = ARENA_NEW(a, char, 192), machine[128] = "";
+
+	if (e->ops->machine)
+		e->ops->machine(e->cfg, machine);
+	snprintf(text, 192, "scores version %d%s%s", SCORES_VERSION, *machine ? ", " : "", machine);
+	return text;
+}
+
 static const char *journal_path(const char *out, struct arena *a)
 {
 	size_t n = strlen(out) + sizeof ".journal";
@@ -342,10 +375,15 @@ bool study_has_run(const char *out)
 
 static enum nasc_status open_journal(struct scorer *sc, struct nasc_err *err)
 {
+	const struct study *s = sc->study;
 	struct arena *a = &sc->arena;
+	struct journal_options o = { .identity = scores_identity(s, a),
+				     .origin = scores_origin(&s->evaluator, a),
+				     .n_values = s->evaluator.ops->n_metrics,
+				     .rows = s->config->memory.journal,
+				     .resume = sc->options->resume };
 
-	return journal_open(&sc->journal, journal_path(sc->options->out, a),
-			    scores_identity(sc->study, a), sc->options->resume, err);
+	return journal_open(&sc->journal, journal_path(sc->options->out, a), &o, err);
 }
 
 enum nasc_status scorer_open(struct scorer **out, const struct study *s,
@@ -389,12 +427,13 @@ void scorer_close(struct scorer *sc)
 	if (!sc)
 		return;
 	e = sc->study->evaluator;
-	pool_close(sc->pool);
+	/* Before their threads end: what a thread started may end with it. */
 	for (unsigned i = 0; i < sc->n_workers; i++) {
 		if (sc->worker[i].open && e.ops->worker_close)
 			e.ops->worker_close(&e, sc->worker[i].state);
 		arena_free(&sc->worker[i].arena);
 	}
+	pool_close(sc->pool);
 	journal_close(sc->journal);
 	pthread_mutex_destroy(&sc->lock);
 	arena_free(&sc->arena);
