@@ -87,23 +87,47 @@ size_t search_rank(const double *f, size_t n, size_t m, uint32_t *rank, struct a
 double search_hypervolume(const double *f, size_t n, size_t m, const double *ref,
 			  struct arena *scratch);
 
-/* Non-dominated set under insertion, unbounded. */
+/*
+ * Non-dominated set under insertion, of at most @most members. A member has a slot,
+ * a number below @most that is its own until it leaves, for what the caller keeps of
+ * it. When a new member finds the archive full, a tenth of the members leaves, one
+ * after another the one in the most crowded place (Deb 2002; measured anew each time,
+ * as Kukkonen, Deb, CEC 2006); the ends of each objective stay. Members never
+ * dominate each other; a point that a dropped one dominated may get in later.
+ * Boxes around members that lie together (a k-d tree, Bentley, CACM 18(9) 1975) spare
+ * looking at most of them: about log n for each point in few objectives.
+ */
 struct search_archive {
-	size_t n, cap, m;
-	double *f;     /* n * m */
-	uint64_t *tag; /* n: the caller's */
+	size_t n, m, most; /* members, objectives, bound >= 2 */
+	size_t cap, end;   /* rows there are, and in use; gaps among them */
+	size_t tree;	   /* the first rows, in the order of the tree */
+	double *f;	   /* cap * m */
+	uint32_t *slot;	   /* cap */
+	uint32_t *spare;   /* n_spare slots to be given again, of n_slots given */
+	size_t n_spare;
+	uint32_t n_slots;
+	double *box; /* a node's least and most of each objective */
 	struct arena *arena;
 };
-void search_archive_init(struct search_archive *s, size_t m, struct arena *arena);
-/* True if the point went in (nothing there dominates or equals it). */
-bool search_archive_add(struct search_archive *s, const double *f, uint64_t tag);
+/* @most < UINT32_MAX. */
+void search_archive_init(struct search_archive *s, size_t m, size_t most, struct arena *arena);
+/* True if the point went in (nothing there dominates or equals it), into *slot, which
+ * may be that of a member that has left. */
+bool search_archive_add(struct search_archive *s, const double *f, uint32_t *slot);
+/* All members: n * m objectives, n slots; either may be NULL. */
+void search_archive_members(const struct search_archive *s, double *f, uint32_t *slot);
 
 /* ---- test problems -------------------------------------------------------- */
+/* A problem is pure: the same x gives the same values in any thread. For every x in
+ * the domain values and violation are finite. Callers keep n_vars within min_vars ..
+ * max_vars and at least n_objectives. */
 struct search_problem {
 	const char *name, *summary, *source;
-	size_t min_vars, max_vars, default_vars;
-	size_t min_objectives, max_objectives; /* equal where fixed */
-	double reference[SEARCH_MAX_OBJECTIVES]; /* of the hypervolume, as usual for it */
+	size_t min_vars, max_vars, default_vars; /* equal where fixed */
+	size_t min_objectives, max_objectives;	 /* equal where fixed */
+	/* Of the hypervolume, as usual for the problem; it bounds the whole front at
+	 * default_vars. */
+	double reference[SEARCH_MAX_OBJECTIVES];
 	void (*domain)(struct search_var *var, size_t n_vars, size_t n_objectives);
 	/* Returns the violation: 0 feasible. */
 	double (*evaluate)(const double *x, size_t n_vars, double *f, size_t n_objectives);

@@ -35,6 +35,8 @@ struct loop {
 	size_t n_slots;
 
 	struct search_archive archive;
+	const struct candidate **front;
+	double *front_f;
 	double scale[SEARCH_MAX_OBJECTIVES], best[SEARCH_MAX_OBJECTIVES];
 	bool reference_known;
 	uint64_t replaced; /* evaluations in the results file that is there already */
@@ -172,7 +174,7 @@ static void find_reference(struct loop *l, const double *f, const double *violat
 
 static double hypervolume(struct loop *l)
 {
-	struct search_points p = { .n = l->archive.n, .f = l->archive.f };
+	struct search_points p = { .n = l->archive.n };
 	double ref[SEARCH_MAX_OBJECTIVES], *f;
 	size_t n = 0;
 
@@ -180,6 +182,8 @@ static double hypervolume(struct loop *l)
 		return 0;
 	if (l->study->config->problem)
 		l->search.ops->answer(&l->search, &p);
+	else
+		search_archive_members(&l->archive, l->front_f, NULL), p.f = l->front_f;
 	if (l->n_obj > 4 && pow((double)p.n, (double)l->n_obj - 2) > HV_WORK_MAX)
 		return NAN;
 	f = ARENA_NEW(&l->round, double, p.n * l->n_obj);
@@ -248,6 +252,7 @@ static void report(struct loop *l, bool last)
 static void take_stock(struct loop *l, struct candidate *const *fresh, size_t n)
 {
 	double f[SEARCH_MAX_OBJECTIVES];
+	uint32_t slot;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct candidate *c = fresh[i];
@@ -266,8 +271,8 @@ static void take_stock(struct loop *l, struct candidate *const *fresh, size_t n)
 			if (isnan(*b) || (l->study->maximise[k] ? v > *b : v < *b))
 				*b = v;
 		}
-		if (!l->study->config->problem)
-			search_archive_add(&l->archive, f, c->id);
+		if (!l->study->config->problem && search_archive_add(&l->archive, f, &slot))
+			l->front[slot] = c;
 	}
 }
 
@@ -366,8 +371,10 @@ static const struct candidate **final_front(struct loop *l, size_t *n_out)
 	if (!l->study->config->problem) {
 		n = l->archive.n;
 		front = ARENA_NEW(&l->round, const struct candidate *, n);
+		uint32_t *slot = ARENA_NEW(&l->round, uint32_t, n);
+		search_archive_members(&l->archive, NULL, slot);
 		for (size_t i = 0; i < n; i++)
-			front[i] = l->all[l->archive.tag[i]];
+			front[i] = l->front[slot[i]];
 		qsort(front, n, sizeof *front, by_id);
 	} else {
 		uint32_t *rank;
@@ -436,7 +443,9 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 		l->best[k] = NAN;
 		l->scale[k] = 1;
 	}
-	search_archive_init(&l->archive, l->n_obj, s->arena);
+	search_archive_init(&l->archive, l->n_obj, (size_t)c->memory.front, s->arena);
+	l->front = ARENA_NEW(s->arena, const struct candidate *, (size_t)c->memory.front);
+	l->front_f = ARENA_NEW(s->arena, double, (size_t)c->memory.front * l->n_obj);
 	rng_stream(&l->rng, c->seed, RNG_STRATEGY, 0);
 	if (search_open(&l->search, c->strategy, c->strategy_cfg, &l->domain, s->arena, &l->rng,
 			(uint64_t)c->stop.evaluations, err))

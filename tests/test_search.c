@@ -143,44 +143,6 @@ Test(sets, crowding_by_hand)
 	arena_free(&a);
 }
 
-Test(sets, archive_is_the_non_dominated_set)
-{
-	static const uint64_t values[] = { 3, 30, 1000000 };
-	struct arena a = { 0 };
-	struct rng rng;
-
-	rng_seed(&rng, 3, 1);
-	for (size_t m = 1; m <= 4; m++)
-		for (size_t v = 0; v < 3; v++) {
-			size_t n = 400, expected = 0;
-			double *f = lattice(&a, &rng, n, m, values[v]);
-			struct search_archive s;
-
-			search_archive_init(&s, m, &a);
-			for (size_t i = 0; i < n; i++) {
-				bool in = true;
-
-				for (size_t j = 0; j < i; j++)
-					in &= search_compare(f + j * m, f + i * m, m) != -1 &&
-					      memcmp(f + j * m, f + i * m, m * sizeof *f) != 0;
-				cr_assert_eq(search_archive_add(&s, f + i * m, i), in);
-			}
-			for (size_t i = 0; i < n; i++) {
-				bool in = true;
-
-				for (size_t j = 0; j < n; j++)
-					in &= search_compare(f + j * m, f + i * m, m) != -1 &&
-					      (j >= i ||
-					       memcmp(f + j * m, f + i * m, m * sizeof *f) != 0);
-				expected += in;
-			}
-			cr_assert_eq(s.n, expected);
-			for (size_t i = 0; i < s.n; i++)
-				cr_assert_arr_eq(s.f + i * m, f + s.tag[i] * m, m * sizeof *f);
-		}
-	arena_free(&a);
-}
-
 /* On a line: 0 and 10 are the extremes; of the others, to be cut to two, 1 2 3 form
  * one cluster, whose middle is 2, and 7 another. */
 Test(sets, clusters_leave_their_middle)

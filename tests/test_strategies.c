@@ -318,13 +318,22 @@ static void enumerate(const struct search_domain *d, struct search_archive *fron
 {
 	for (unsigned code = 0; code < 1u << 2 * GENES; code++) {
 		double x[GENES], f[2], violation;
+		uint32_t slot;
 
 		for (size_t i = 0; i < GENES; i++)
 			x[i] = code >> 2 * i & 3;
 		evaluate_genes(d, x, f, &violation);
 		if (violation == 0)
-			search_archive_add(front, f, code);
+			search_archive_add(front, f, &slot);
 	}
+}
+
+static double *members(const struct search_archive *front, struct arena *a)
+{
+	double *f = ARENA_NEW(a, double, front->n *front->m);
+
+	search_archive_members(front, f, NULL);
+	return f;
 }
 
 /* 5,000 of the 65,536 vectors show nearly all of the front, but not if drawn at random. */
@@ -341,9 +350,9 @@ Test(strategies, integer_front_is_found)
 	double best;
 
 	fill(var, GENES, 0, 3, true);
-	search_archive_init(&front, 2, &a);
+	search_archive_init(&front, 2, 1 << 2 * GENES, &a);
 	enumerate(&d, &front);
-	best = search_hypervolume(front.f, front.n, 2, ref, &a);
+	best = search_hypervolume(members(&front, &a), front.n, 2, ref, &a);
 	for (size_t i = 0; i < 5; i++)
 		for (uint64_t seed = 1; seed <= 5; seed++) {
 			struct search_points answer;
@@ -566,19 +575,20 @@ Test(strategies, random_keeps_all_that_is_not_dominated)
 	struct search_archive all;
 	struct search_points p;
 	struct run r;
+	uint32_t slot;
 
 	fill(var, 12, 0, 1, false);
 	run_open(&r, search_find("random"), NULL, &d, 0, 1);
-	search_archive_init(&all, 4, &r.arena);
+	search_archive_init(&all, 4, 10000, &r.arena);
 	while (r.told < 20000) {
 		run_batch(&r, evaluate_problem, 100);
 		for (size_t i = 0; i < r.n; i++)
-			search_archive_add(&all, r.f + 4 * i, 0);
+			search_archive_add(&all, r.f + 4 * i, &slot);
 	}
 	r.s.ops->answer(&r.s, &p);
 	cr_assert_gt(p.n, 300);
 	cr_assert_eq(p.n, all.n);
-	cr_assert_arr_eq(p.f, all.f, p.n * 4 * sizeof *p.f);
+	cr_assert_arr_eq(p.f, members(&all, &r.arena), p.n * 4 * sizeof *p.f);
 	for (size_t i = 0; i < p.n; i++) {
 		double f[4];
 
