@@ -22,10 +22,9 @@ static void new_line(struct json_writer *w)
 		fprintf(w->fp, "\n%*s", (int)(2 * w->depth), "");
 }
 
-/* Length of the well-formed UTF-8 character at @s (Unicode 15, table 3-7), 0 if
- * there is none. */
-static size_t utf8_length(const unsigned char *s)
+size_t utf8_length(const char *text)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	unsigned char lo = 0x80, hi = 0xbf;
 	size_t n;
 
@@ -57,7 +56,7 @@ static void put_text(FILE *fp, const char *text)
 
 	putc('"', fp);
 	while (*s) {
-		size_t n = utf8_length(s);
+		size_t n = utf8_length((const char *)s);
 
 		if (*s == '"' || *s == '\\')
 			fprintf(fp, "\\%c", *s);

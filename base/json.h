@@ -32,6 +32,9 @@ void json_bool(struct json_writer *w, const char *key, bool v);
 void json_null(struct json_writer *w, const char *key);
 /* The text json_real() writes, without file: @buf of at least 32 bytes. */
 char *json_real_text(double v, char buf[static 32]);
+/* Length of the well-formed UTF-8 character at @s (Unicode 15, table 3-7), 0 if there is none:
+ * json_string() writes U+FFFD for each byte of that sort. */
+size_t utf8_length(const char *s);
 
 /* ---- reading: cJSON, with bounds and messages -----------------------------
  * cJSON trees are owned by the caller: cJSON_Delete(). */

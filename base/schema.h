@@ -43,6 +43,11 @@ enum nasc_status yaml_load(const char *path, struct arena *a, struct yaml_doc *o
 			   struct nasc_err *err);
 enum nasc_status yaml_parse(const char *file, const char *text, size_t n, struct arena *a,
 			    struct yaml_doc *out, struct nasc_err *err);
+/* The same map out of a JSON object: one loader for both. Numbers become text that reads back to
+ * the same bits; all lines are 1. NASC_CONFIG: no object, repeated key, deeper than 16. */
+struct cJSON;
+enum nasc_status yaml_from_json(const char *file, const struct cJSON *json, struct arena *a,
+				struct yaml_doc *out, struct nasc_err *err);
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key); /* NULL: absent */
 
 /* One value without a file around it: text that begins with [ { " or ' is YAML,
@@ -52,7 +57,7 @@ enum nasc_status yaml_value(const char *text, struct arena *a, struct yaml_node 
 
 /* Set @path ("strategy.population") to yaml_value(@value), making maps on the
  * way: `--set key=value`. The line of what it makes is 0, messages say "--set". NASC_USAGE: not
- * a path; NASC_CONFIG: not YAML. */
+ * a path or not UTF-8; NASC_CONFIG: not YAML. */
 enum nasc_status yaml_set(struct yaml_doc *doc, struct arena *a, const char *path,
 			  const char *value, struct nasc_err *err);
 

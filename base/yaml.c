@@ -1,10 +1,13 @@
 #include "schema.h"
 
+#include <cjson/cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
 #include "file.h"
+#include "json.h"
 
 #define DEPTH_MAX 16
 
@@ -354,6 +357,73 @@ enum nasc_status yaml_parse(const char *file, const char *text, size_t n, struct
 	return NASC_OK;
 }
 
+static const char *json_scalar(const struct cJSON *json, struct arena *a)
+{
+	char buf[32];
+	double v = json->valuedouble;
+
+	if (cJSON_IsString(json))
+		return arena_strdup(a, json->valuestring);
+	if (cJSON_IsNull(json))
+		return "null";
+	if (!cJSON_IsNumber(json))
+		return cJSON_IsTrue(json) ? "true" : "false";
+	if (fabs(v) <= 0x1p53 && v == floor(v)) /* 1e+15 is no whole number to a row */
+		snprintf(buf, sizeof buf, "%.0f", v);
+	else
+		json_real_text(v, buf);
+	return arena_strdup(a, buf);
+}
+
+static enum nasc_status read_json(struct loader *l, const struct cJSON *json, size_t depth,
+				  struct yaml_node **out)
+{
+	struct yaml_node *node = ARENA_NEW(l->arena, struct yaml_node, 1);
+	size_t n = (size_t)cJSON_GetArraySize(json);
+	const struct cJSON *item;
+
+	*out = node;
+	node->line = 1;
+	node->kind = cJSON_IsObject(json)  ? YAML_MAP
+		     : cJSON_IsArray(json) ? YAML_LIST
+					   : YAML_SCALAR;
+	if (node->kind == YAML_SCALAR) {
+		node->scalar = json_scalar(json, l->arena);
+		return NASC_OK;
+	}
+	if (depth > DEPTH_MAX) {
+		nasc_fail(l->err, NASC_CONFIG, "nested deeper than %d levels", DEPTH_MAX);
+		return at_line(l, node->line);
+	}
+	node->item = ARENA_NEW(l->arena, struct yaml_node *, n);
+	node->key = ARENA_NEW(l->arena, const char *, n);
+	node->key_line = ARENA_NEW(l->arena, size_t, n);
+	cJSON_ArrayForEach(item, json)
+	{
+		if (node->kind == YAML_MAP)
+			node->key[node->n] = arena_strdup(l->arena, item->string);
+		node->key_line[node->n] = 1;
+		if (read_json(l, item, depth + 1, &node->item[node->n]))
+			return l->err->code;
+		node->n++;
+	}
+	return node->kind == YAML_MAP ? check_repeats(l, node) : NASC_OK;
+}
+
+enum nasc_status yaml_from_json(const char *file, const struct cJSON *json, struct arena *a,
+				struct yaml_doc *out, struct nasc_err *err)
+{
+	struct loader l = { .file = file, .numbered = true, .arena = a, .err = err };
+	struct yaml_node *root;
+
+	if (!cJSON_IsObject(json))
+		return nasc_fail(err, NASC_CONFIG, "%s: is no JSON object", file);
+	if (read_json(&l, json, 1, &root))
+		return err->code;
+	*out = (struct yaml_doc){ arena_strdup(a, file), root };
+	return NASC_OK;
+}
+
 enum nasc_status yaml_load(const char *path, struct arena *a, struct yaml_doc *out,
 			   struct nasc_err *err)
 {
@@ -419,6 +489,13 @@ static size_t add_key(struct yaml_node *map, struct arena *a, const char *key, s
 	return old.n;
 }
 
+static bool is_utf8(const char *text)
+{
+	while (*text && utf8_length(text))
+		text += utf8_length(text);
+	return *text == '\0';
+}
+
 enum nasc_status yaml_set(struct yaml_doc *doc, struct arena *a, const char *path,
 			  const char *value, struct nasc_err *err)
 {
@@ -430,6 +507,8 @@ enum nasc_status yaml_set(struct yaml_doc *doc, struct arena *a, const char *pat
 	    path[strlen(path) - 1] == '.')
 		return nasc_fail(err, NASC_USAGE,
 				 "--set '%s': not a key; use names with dots between them", path);
+	if (!is_utf8(path) || !is_utf8(value))
+		return nasc_fail(err, NASC_USAGE, "--set '%s': not text in UTF-8", path);
 	if (yaml_value(value, a, &made, err))
 		return nasc_wrap(err, "--set %s", path);
 	for (;; part += n + 1, depth++) {

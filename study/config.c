@@ -331,22 +331,12 @@ enum nasc_status config_from_json(const char *file, const struct cJSON *json, st
 				  struct study_config *out, struct nasc_err *err)
 {
 	struct study_config c = { 0 };
-	char *text = cJSON_PrintUnformatted(json), *name;
-	size_t n;
-	enum nasc_status st;
+	size_t n = strlen(file) + sizeof ": config";
+	char *name = ARENA_NEW(a, char, n);
 
-	/* JSON of this subset is YAML: one loader for both. */
-	if (!text)
-		return nasc_fail(err, NASC_DATA, "%s: config: unreadable", file);
-	n = strlen(file) + sizeof ": config";
-	name = ARENA_NEW(a, char, n);
 	snprintf(name, n, "%s: config", file);
-	st = yaml_parse(name, text, strlen(text), a, &c.doc, err);
-	cJSON_free(text);
-	if (!st)
-		st = config_read(&c, a, err);
-	if (st)
-		return st;
+	if (yaml_from_json(name, json, a, &c.doc, err) || config_read(&c, a, err))
+		return err->code;
 	*out = c;
 	return NASC_OK;
 }
