@@ -1,6 +1,9 @@
 /* nasc: the table of verbs. Nothing outside cmd/ prints. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 
@@ -35,12 +38,28 @@ static int finish(int code)
 	return code;
 }
 
+/* A standard stream that is closed would lend its number to the next file that is opened, and
+ * messages would be written into that: the journal, say. Writing to these fails as it should. */
+static void hold_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct nasc_err err = { 0 };
 	struct cmd_args args = { 0 };
 	const struct cmd *c;
 
+	hold_standard_streams();
+	signal(SIGXFSZ,
+	       SIG_IGN); /* a limit on file sizes is an error of the write, as a full disk */
 	if (argc < 2) {
 		cmd_list(stderr);
 		return nasc_exit_code(NASC_USAGE);

@@ -85,6 +85,7 @@ struct evaluator_ops {
 	 * request and the config. */
 	enum eval_outcome (*run)(struct evaluator *e, void *worker,
 				 const struct eval_request *request, struct eval_result *result);
+	/* Before the thread ends that run was called on: a process it started ends then. */
 	void (*worker_close)(struct evaluator *e, void *worker);
 	void (*close)(struct evaluator *e); /* NULL when the arena suffices */
 };

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* pipe2() */
+#define _GNU_SOURCE /* pipe2(), NSIG */
 #include "clock.h"
 #include "evaluators.h"
 
@@ -8,11 +8,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -173,32 +173,56 @@ static void process_kill(struct external_worker *w)
 	w->pid = 0;
 }
 
-/* Default signals, none blocked, a process group of its own: Ctrl-C in the
- * terminal reaches nasc alone, which then decides. Were nasc itself killed, the end of
- * its input is what tells the program. Returns an errno. */
-static int spawn(char *const *argv, int in, int out, int err, pid_t *pid)
+/* The child, from fork() to exec(): nothing here that could wait for another thread. Default
+ * signals, none blocked, a process group of its own: Ctrl-C in the terminal reaches nasc
+ * alone, which then decides. Were nasc itself killed, the kernel ends the program, which
+ * may not heed the end of its input; the signal comes when the thread ends that is @parent's. */
+static void become(char *const *argv, const int fd[3], int report, pid_t parent)
 {
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int rc;
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+	sigset_t none;
+	int why;
 
 	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&files, err, STDERR_FILENO);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-						POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&attr, 0);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	rc = posix_spawnp(pid, argv[0], &files, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	return rc;
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int i = 1; i < NSIG; i++)
+		sigaction(i, &standard, NULL);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	if (getppid() == parent && dup2(fd[0], STDIN_FILENO) >= 0 &&
+	    dup2(fd[1], STDOUT_FILENO) >= 0 && dup2(fd[2], STDERR_FILENO) >= 0)
+		execvp(argv[0], argv);
+	why = errno;
+	if (write(report, &why, sizeof why) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+/* Returns an errno: the child tells its own through a pipe that a successful exec() closes. */
+static int spawn(char *const *argv, const int fd[3], pid_t *pid)
+{
+	sigset_t all, before;
+	pid_t self = getpid();
+	int report[2], why = 0;
+
+	if (pipe2(report, O_CLOEXEC))
+		return errno;
+	sigfillset(&all); /* no handler of ours may run in the child */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	*pid = fork();
+	if (*pid == 0)
+		become(argv, fd, report[1], self);
+	if (*pid < 0)
+		why = errno;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	close(report[1]);
+	while (*pid > 0 && read(report[0], &why, sizeof why) < 0 && errno == EINTR)
+		;
+	close(report[0]);
+	if (*pid > 0 && why)
+		while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	return why;
 }
 
 /* All ends close on exec, so that one worker's process holds no other's pipes
@@ -213,7 +237,7 @@ static int process_start(struct external_worker *w, char *const *argv)
 	    fcntl(err[0], F_SETFL, O_NONBLOCK))
 		rc = errno;
 	else
-		rc = spawn(argv, in[0], out[1], err[1], &w->pid);
+		rc = spawn(argv, (int[]){ in[0], out[1], err[1] }, &w->pid);
 	close_fd(&in[0]);
 	close_fd(&out[1]);
 	close_fd(&err[1]);

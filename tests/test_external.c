@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -374,6 +375,65 @@ Test(external, grandchildren_die_too)
 	cr_assert(strchr("-Z", state), "process %ld is in state %c", pid, state);
 	stop(&b);
 	fclose(fp);
+	unlink(path);
+}
+
+/* The end of its input is nothing to it; that of the thread, and so of the process, that started
+ * it is. */
+Test(external, dies_with_its_parent)
+{
+	char path[] = "/tmp/nasc-external-XXXXXX", script[512], state = '?';
+	FILE *fp = fdopen(mkstemp(path), "r");
+	int ready[2], status;
+	pid_t parent;
+	char c;
+	long pid;
+
+	snprintf(script, sizeof script,
+		 "echo $$ >%s; " EACH GOOD DONE "; while :; do sleep 0.1; done", path);
+	cr_assert_eq(pipe(ready), 0);
+	parent = fork();
+	if (parent == 0) {
+		struct eval_result r;
+		struct bench b;
+
+		start(&b, script, 10);
+		if (ask(&b, 1, &r) != EVAL_OK || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	cr_assert_eq(read(ready[0], &c, 1), 1);
+	cr_assert_eq(fscanf(fp, "%ld", &pid), 1);
+	cr_assert_neq(process_state(pid), '-');
+	kill(parent, SIGKILL);
+	cr_assert_eq(waitpid(parent, &status, 0), parent);
+	for (int i = 0; i < 500 && !strchr("-Z", state); i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		state = process_state(pid);
+	}
+	cr_assert(strchr("-Z", state), "process %ld is in state %c", pid, state);
+	fclose(fp);
+	unlink(path);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+/* What exec() refuses comes back as this candidate's failure, with the reason. */
+Test(external, cannot_be_started)
+{
+	char path[] = "/tmp/nasc-external-XXXXXX";
+	const char *argv[] = { path };
+	int fd = mkstemp(path), before = open_files();
+	struct eval_result r;
+	struct bench b = { .cfg.command = { 1, argv } };
+
+	cr_assert_eq(write(fd, "#!/no/such\n", 11), 11);
+	cr_assert(fchmod(fd, 0700) == 0 && close(fd) == 0);
+	start_command(&b, 10);
+	cr_assert_eq(ask(&b, 1, &r), EVAL_FAILED);
+	cr_assert(strstr(r.why, "No such file or directory"), "%s", r.why);
+	stop(&b);
+	cr_assert_eq(open_files(), before - 1);
 	unlink(path);
 }
 
