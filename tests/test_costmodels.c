@@ -274,8 +274,8 @@ Test(costs, latency_meets_published_measurements)
 
 TestSuite(targets, .fini = no_leaks);
 
-/* Every file opens, says where its figures come from, and costs a network. */
-Test(targets, all_open)
+/* The boards and devices the manual names; what holds for each: test_conformance_costmodels.c. */
+Test(targets, are_listed)
 {
 	static const char *const wanted[] = { "nrf52840",  "rp2040",	"stm32f412", "stm32f746",
 					      "stm32h743", "stm32h747", "stm32l4r5", "stm32u575",
@@ -285,46 +285,14 @@ Test(targets, all_open)
 	const char **name;
 	char dir[1024];
 	size_t n, found = 0;
-	struct network net;
 
-	resnet8(&net, &a);
 	cr_assert_eq(
 		target_list(source_path("configs/targets", dir, sizeof dir), &a, &name, &n, &err),
 		NASC_OK);
 	for (size_t i = 0; i < n; i++) {
-		struct cost_limit limit[COST_MAX_METRICS];
-		struct costmodel m;
-		double *rows;
-		struct cost c, plain = { .per_op = NULL };
-
 		cr_assert(i == 0 || strcmp(name[i - 1], name[i]) < 0);
 		if (found < sizeof wanted / sizeof *wanted)
 			found += strcmp(wanted[found], name[i]) == 0;
-		open_target(&m, name[i], &a);
-		cr_assert_str_eq(m.target, name[i]);
-		cr_assert_gt(strlen(m.summary), 10);
-		rows = ARENA_NEW(&a, double, net.n_ops *m.ops->n_metrics);
-		c = (struct cost){ .per_op = rows };
-		cost_of(&m, &net, &a, &c);
-		cost_of(&m, &net, &a, &plain);
-		cr_assert_gt(m.ops->limits(&m, limit), 0);
-		if (strcmp(m.ops->name, "mcu") == 0) {
-			double most = 0, time = 0;
-
-			for (size_t op = 0; op < net.n_ops; op++) {
-				most = fmax(most, rows[op * m.ops->n_metrics]);
-				time += rows[op * m.ops->n_metrics + 2];
-			}
-			cr_assert_eq(most, c.value[0]);
-			cr_assert_float_eq(time, c.value[2], 1e-9 * time);
-		}
-		for (size_t k = 0; k < m.ops->n_metrics; k++) {
-			cr_assert(c.value[k] > 0 || isnan(c.value[k]), "%s: %s", name[i],
-				  m.ops->metric[k].key);
-			cr_assert_eq(memcmp(&c.value[k], &plain.value[k], sizeof(double)), 0);
-			cr_assert(!c.bound[k]);
-			cr_assert_eq(strncmp(m.ops->provenance(&m, k), "predicted: ", 11), 0);
-		}
 	}
 	cr_assert_eq(found, sizeof wanted / sizeof *wanted, "%s is missing", wanted[found]);
 	arena_free(&a);
