@@ -18,7 +18,7 @@
 #include "search.h"
 
 #define EVALUATIONS 25000
-#define SEEDS	    5
+#define SEEDS	    11
 #define REPEATS_MAX 11
 #define REPEATS_S   0.4 /* no further repeat after that much CPU time */
 #define VOLUME_N    1000

@@ -25,7 +25,7 @@ namespace
 
 using points = std::vector<pagmo::vector_double>;
 
-constexpr unsigned population_size = 100, generations = 249, seeds = 5;
+constexpr unsigned population_size = 100, generations = 249, seeds = 11;
 constexpr int repeats_max = 11;
 constexpr double repeats_s = 0.4, corner = 1.1;
 
