@@ -143,6 +143,8 @@ enum nasc_status plan_fits(const struct plan *p, size_t runners, size_t gradient
 bool plan_prefers_bf16(void);
 /* oneDNN has bf16 convolutions for this CPU: with AVX-512. */
 bool plan_has_bf16(void);
+/* What the last bits of every result depend on: precision, oneDNN, instruction set. */
+void plan_machine(bool bf16, char text[128]);
 
 /* plan_place.c: give every buffer its place, so that none overlaps another that
  * is alive at the same time. */

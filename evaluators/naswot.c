@@ -213,6 +213,12 @@ static enum eval_outcome run(struct evaluator *e, void *worker, const struct eva
 	return outcome;
 }
 
+static void machine(const void *cfg, char text[128])
+{
+	(void)cfg;
+	plan_machine(false, text);
+}
+
 static const struct metric naswot_metrics[] = {
 	{ "naswot", "naswot", UNIT_NONE, true, false,
 	  "proxy: log-determinant of the ReLU codes' kernel, untrained" },
@@ -228,5 +234,6 @@ const struct evaluator_ops evaluator_naswot = {
 	.needs_data = true,
 	.fields = naswot_fields,
 	.cfg_size = sizeof(struct naswot_cfg),
+	.machine = machine,
 	.run = run,
 };

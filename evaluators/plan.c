@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -284,6 +285,19 @@ bool plan_prefers_bf16(void)
 bool plan_has_bf16(void)
 {
 	return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
+}
+
+void plan_machine(bool bf16, char text[128])
+{
+	const struct kernels *k = kernels_choose(bf16);
+	const dnnl_version_t *v = dnnl_version();
+
+	snprintf(text, 128, "%s, oneDNN %d.%d.%d for instruction set 0x%x, kernels x86-64-v%d",
+		 bf16 ? "bf16" : "f32", v->major, v->minor, v->patch,
+		 (unsigned)dnnl_get_effective_cpu_isa(),
+		 k == &kernels_v4[bf16]	  ? 4
+		 : k == &kernels_v3[bf16] ? 3
+					  : 2);
 }
 
 enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf16, struct arena *a,

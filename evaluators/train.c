@@ -84,6 +84,12 @@ enum nasc_status train_check(const struct train_cfg *cfg, struct nasc_err *err)
 	return NASC_OK;
 }
 
+static bool in_bf16(const struct train_cfg *cfg)
+{
+	return cfg->precision == PRECISION_BF16 ||
+	       (cfg->precision == PRECISION_AUTO && plan_prefers_bf16());
+}
+
 static enum nasc_status job_check(const struct train_cfg *cfg, const struct network *net,
 				  const struct dataset *data, struct nasc_err *err)
 {
@@ -143,12 +149,10 @@ static void job_memory(struct job *j)
 static enum nasc_status job_open(struct job *j, const struct network *net,
 				 const struct dataset *data, unsigned threads, struct nasc_err *err)
 {
-	bool bf16 = j->cfg->precision == PRECISION_BF16 ||
-		    (j->cfg->precision == PRECISION_AUTO && plan_prefers_bf16());
 	enum nasc_status st;
 
 	conv_use_one_thread();
-	st = plan_create(net, (uint32_t)j->shard, bf16, &j->arena, &j->plan, err);
+	st = plan_create(net, (uint32_t)j->shard, in_bf16(j->cfg), &j->arena, &j->plan, err);
 	if (st)
 		return st;
 	threads = threads < j->shards ? threads : (unsigned)j->shards;
@@ -413,6 +417,11 @@ static enum nasc_status check(const void *cfg, struct nasc_err *err)
 	return train_check(cfg, err);
 }
 
+static void machine(const void *cfg, char text[128])
+{
+	plan_machine(in_bf16(cfg), text);
+}
+
 static enum nasc_status open(struct evaluator *e, struct nasc_err *err)
 {
 	if (!e->validation || e->validation->n == 0)
@@ -457,6 +466,7 @@ const struct evaluator_ops evaluator_train = {
 	.fields = train_fields,
 	.cfg_size = sizeof(struct train_cfg),
 	.check = check,
+	.machine = machine,
 	.open = open,
 	.run = run,
 };
