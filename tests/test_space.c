@@ -489,13 +489,6 @@ Test(space, genes_as_json)
 	arena_free(&a);
 }
 
-Test(space, registry)
-{
-	for (size_t i = 0; space_registry[i]; i++)
-		cr_assert_eq(space_find(space_registry[i]->name), space_registry[i]);
-	cr_assert_null(space_find("denset"));
-}
-
 struct bad_space {
 	char text[96];
 	uint32_t side, classes;
