@@ -104,8 +104,33 @@ static void radix_sort(struct order_key *key, struct order_key *tmp, size_t n)
 		memcpy(key, from, n * sizeof *key);
 }
 
+/* Keys that ascend already, or descend without ties and are turned round: the columns
+ * of a front in lexicographic order do where there are two objectives. */
+static bool one_run(struct order_key *key, size_t n)
+{
+	size_t run = 1;
+
+	while (run < n && key[run - 1].v <= key[run].v)
+		run++;
+	if (run >= n)
+		return true;
+	for (run = 1; run < n && key[run - 1].v > key[run].v; run++)
+		;
+	if (run < n)
+		return false;
+	for (size_t i = 0, j = n - 1; i < j; i++, j--) {
+		struct order_key k = key[i];
+
+		key[i] = key[j];
+		key[j] = k;
+	}
+	return true;
+}
+
 void order_sort(struct order_key *key, struct order_key *tmp, size_t n)
 {
+	if (one_run(key, n))
+		return;
 	if (n < RADIX_MIN)
 		merge_sort(key, tmp, n);
 	else

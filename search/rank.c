@@ -262,15 +262,15 @@ static bool equal_rows(const double *a, const double *b, size_t m)
 	return true;
 }
 
-size_t search_rank(const double *f, size_t n, size_t m, uint32_t *rank, struct arena *scratch)
+/* Ranks of the n rows of f, whose lexicographic order is @order. */
+static size_t rank_ordered(const double *f, size_t n, size_t m, const uint32_t *order,
+			   uint32_t *rank, struct arena *scratch)
 {
 	struct arena_mark mark = arena_mark(scratch);
-	uint32_t *order = ARENA_NEW(scratch, uint32_t, n);
 	uint32_t *first = ARENA_NEW(scratch, uint32_t, n);
 	uint32_t *found = ARENA_NEW(scratch, uint32_t, n);
 	size_t distinct = 0, fronts = 0;
 
-	order_rows(f, n, m, order, scratch);
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || !equal_rows(f + order[i - 1] * m, f + order[i] * m, m))
 			first[distinct++] = order[i];
@@ -290,16 +290,29 @@ size_t search_rank(const double *f, size_t n, size_t m, uint32_t *rank, struct a
 	return fronts;
 }
 
-size_t rank_constrained(const struct search_points *p, size_t m, uint32_t *rank,
-			size_t *feasible_fronts, struct arena *scratch)
+size_t search_rank(const double *f, size_t n, size_t m, uint32_t *rank, struct arena *scratch)
+{
+	struct arena_mark mark = arena_mark(scratch);
+	uint32_t *order = ARENA_NEW(scratch, uint32_t, n);
+	size_t fronts;
+
+	order_rows(f, n, m, order, scratch);
+	fronts = rank_ordered(f, n, m, order, rank, scratch);
+	arena_rewind(scratch, mark);
+	return fronts;
+}
+
+size_t rank_constrained(const struct search_points *p, size_t m, uint32_t *rank, uint32_t *order,
+			struct arena *scratch)
 {
 	struct arena_mark mark = arena_mark(scratch);
 	double *f = ARENA_NEW(scratch, double, p->n *m);
 	uint32_t *at = ARENA_NEW(scratch, uint32_t, p->n);
 	uint32_t *found = ARENA_NEW(scratch, uint32_t, p->n);
+	uint32_t *sorted = ARENA_NEW(scratch, uint32_t, p->n);
 	struct order_key *key = ARENA_NEW(scratch, struct order_key, p->n);
 	struct order_key *tmp = ARENA_NEW(scratch, struct order_key, p->n);
-	size_t good = 0, bad = 0, fronts;
+	size_t good = 0, bad = 0, fronts, *start;
 
 	for (size_t i = 0; i < p->n; i++) {
 		if (p->violation[i] > 0) {
@@ -309,14 +322,22 @@ size_t rank_constrained(const struct search_points *p, size_t m, uint32_t *rank,
 			at[good++] = (uint32_t)i;
 		}
 	}
-	fronts = search_rank(f, good, m, found, scratch);
-	*feasible_fronts = fronts;
-	for (size_t i = 0; i < good; i++)
+	order_rows(f, good, m, sorted, scratch);
+	fronts = rank_ordered(f, good, m, sorted, found, scratch);
+	start = ARENA_NEW(scratch, size_t, fronts + 1);
+	for (size_t i = 0; i < good; i++) {
 		rank[at[i]] = found[i];
+		start[found[i] + 1]++;
+	}
+	for (size_t r = 1; r <= fronts; r++)
+		start[r] += start[r - 1];
+	for (size_t i = 0; i < good; i++)
+		order[start[found[sorted[i]]]++] = at[sorted[i]];
 	order_sort(key, tmp, bad);
 	for (size_t i = 0; i < bad; i++) {
 		fronts += i == 0 || key[i].v > key[i - 1].v;
 		rank[key[i].at] = (uint32_t)(fronts - 1);
+		order[good + i] = key[i].at;
 	}
 	arena_rewind(scratch, mark);
 	return fronts;

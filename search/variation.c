@@ -21,7 +21,7 @@ bool variation_all_integer(const struct search_domain *d)
 
 static double within(const struct search_var *var, double v)
 {
-	return fmin(fmax(v, var->lo), var->hi);
+	return v < var->lo ? var->lo : v > var->hi ? var->hi : v;
 }
 
 void variation_sample(const struct search_domain *d, struct rng *rng, double *x)
@@ -37,57 +37,98 @@ void variation_sample(const struct search_domain *d, struct rng *rng, double *x)
 	variation_settle(d, x);
 }
 
-/* Spread factor of one child; @room is how far the bound on its side is, in
- * halves of the parents' distance. */
-static double spread(double eta, double room, double u)
+/* x >= 0. Twice as fast as pow(), and exact to more digits than chance needs. */
+static double power(double x, double exponent)
 {
-	double alpha = 2 - pow(1 + room, -(eta + 1));
-
-	if (u <= 1 / alpha)
-		return pow(u * alpha, 1 / (eta + 1));
-	return pow(1 / (2 - u * alpha), 1 / (eta + 1));
+	return exp(exponent * log(x));
 }
 
-void variation_sbx(const struct search_domain *d, double eta, struct rng *rng, double *a, double *b)
+/* x^k, by squaring where k is whole, as it is for most distribution indices. */
+static double power_up(double x, double k)
 {
-	for (size_t i = 0; i < d->n_vars; i++) {
-		const struct search_var *var = &d->var[i];
-		double lo = fmin(a[i], b[i]), hi = fmax(a[i], b[i]), gap = hi - lo, u, c1, c2;
+	double y = 1;
 
-		if (var->integer || rng_u64(rng) >> 63 || !(gap > 1e-14))
-			continue;
-		u = rng_unit(rng);
-		c1 = (lo + hi - spread(eta, 2 * (lo - var->lo) / gap, u) * gap) / 2;
-		c2 = (lo + hi + spread(eta, 2 * (var->hi - hi) / gap, u) * gap) / 2;
-		if (rng_u64(rng) >> 63) {
-			a[i] = within(var, c1);
-			b[i] = within(var, c2);
-		} else {
-			a[i] = within(var, c2);
-			b[i] = within(var, c1);
+	if (k != floor(k))
+		return power(x, k);
+	for (unsigned n = (unsigned)k; n > 0; n >>= 1) {
+		y = n & 1 ? y * x : y;
+		x *= x;
+	}
+	return y;
+}
+
+/* The law of the spread factor, b^(eta + 1) / 2 up to 1 and 1 - b^-(eta + 1) / 2 from there
+ * on, is cut off at the bound; what is left of it, doubled. @room is how far the bound
+ * is, in halves of the parents' distance. */
+static double spread_mass(double eta, double room)
+{
+	return 2 - 1 / power_up(1 + room, eta + 1);
+}
+
+/* Its quantile @u of @mass. */
+static double spread(double eta, double mass, double u)
+{
+	double v = u * mass;
+
+	return v <= 1 ? power(v, 1 / (eta + 1)) : power(2 - v, -1 / (eta + 1));
+}
+
+static void swap(double *a, double *b)
+{
+	double v = *a;
+
+	*a = *b;
+	*b = v;
+}
+
+/* Simulated binary crossover of one real. */
+static void cross_real(const struct search_var *var, double eta, struct rng *rng, double *a,
+		       double *b)
+{
+	double lo = *a < *b ? *a : *b, hi = *a < *b ? *b : *a, gap = hi - lo;
+	double mass_lo, mass_hi, spread_lo, u;
+
+	if (!(gap > 1e-14))
+		return;
+	mass_lo = spread_mass(eta, 2 * (lo - var->lo) / gap);
+	mass_hi = spread_mass(eta, 2 * (var->hi - hi) / gap);
+	u = rng_unit(rng);
+	spread_lo = spread(eta, mass_lo, u);
+	*a = within(var, (lo + hi - spread_lo * gap) / 2);
+	*b = mass_hi == mass_lo ? spread_lo : spread(eta, mass_hi, u);
+	*b = within(var, (lo + hi + *b * gap) / 2);
+}
+
+void variation_cross(const struct search_domain *d, const struct variation_cfg *cfg,
+		     struct rng *rng, double *a, double *b)
+{
+	bool two_point = cfg->crossover == VARIATION_TWO_POINT;
+
+	if (rng_unit(rng) >= cfg->crossover_probability)
+		return;
+	if (two_point) {
+		size_t from = (size_t)rng_below(rng, d->n_vars + 1);
+		size_t to = (size_t)rng_below(rng, d->n_vars + 1);
+
+		for (size_t i = from < to ? from : to; i < from || i < to; i++)
+			if (d->var[i].integer)
+				swap(&a[i], &b[i]);
+	}
+	for (size_t base = 0; base < d->n_vars; base += 64) {
+		/* One bit a variable: whether it is crossed, and which child gets which. */
+		uint64_t picked = rng_u64(rng), swapped = rng_u64(rng);
+
+		if (d->n_vars - base < 64)
+			picked &= (UINT64_C(1) << (d->n_vars - base)) - 1;
+		for (; picked; picked &= picked - 1) {
+			unsigned bit = (unsigned)__builtin_ctzll(picked);
+			size_t i = base + bit;
+
+			if (!d->var[i].integer)
+				cross_real(&d->var[i], cfg->eta_crossover, rng, &a[i], &b[i]);
+			if (d->var[i].integer ? !two_point : swapped >> bit & 1)
+				swap(&a[i], &b[i]);
 		}
-	}
-}
-
-void variation_swap(const struct search_domain *d, enum variation_crossover kind, struct rng *rng,
-		    double *a, double *b)
-{
-	size_t from = 0, to = d->n_vars;
-
-	if (kind == VARIATION_TWO_POINT) {
-		size_t c1 = (size_t)rng_below(rng, d->n_vars + 1);
-		size_t c2 = (size_t)rng_below(rng, d->n_vars + 1);
-
-		from = c1 < c2 ? c1 : c2;
-		to = c1 < c2 ? c2 : c1;
-	}
-	for (size_t i = from; i < to; i++) {
-		double v = a[i];
-
-		if (!d->var[i].integer || (kind == VARIATION_UNIFORM && rng_u64(rng) >> 63))
-			continue;
-		a[i] = b[i];
-		b[i] = v;
 	}
 }
 
@@ -96,23 +137,16 @@ void variation_swap(const struct search_domain *d, enum variation_crossover kind
 static double polynomial(double eta, double below, double above, double u)
 {
 	if (u < 0.5)
-		return pow(2 * u + (1 - 2 * u) * pow(1 - below, eta + 1), 1 / (eta + 1)) - 1;
-	return 1 - pow(2 * (1 - u) + (2 * u - 1) * pow(1 - above, eta + 1), 1 / (eta + 1));
+		return power(2 * u + (1 - 2 * u) * power_up(1 - below, eta + 1), 1 / (eta + 1)) - 1;
+	return 1 - power(2 * (1 - u) + (2 * u - 1) * power_up(1 - above, eta + 1), 1 / (eta + 1));
 }
 
-void variation_polynomial(const struct search_domain *d, double eta, double rate, struct rng *rng,
-			  double *x)
+static double mutate_real(const struct search_var *var, double eta, struct rng *rng, double v)
 {
-	for (size_t i = 0; i < d->n_vars; i++) {
-		const struct search_var *var = &d->var[i];
-		double range = var->hi - var->lo;
+	double range = var->hi - var->lo;
 
-		if (var->integer || !(range > 0) || rng_unit(rng) >= rate)
-			continue;
-		x[i] += range * polynomial(eta, (x[i] - var->lo) / range, (var->hi - x[i]) / range,
-					   rng_unit(rng));
-		x[i] = within(var, x[i]);
-	}
+	v += range * polynomial(eta, (v - var->lo) / range, (var->hi - v) / range, rng_unit(rng));
+	return within(var, v);
 }
 
 double variation_another(const struct search_var *var, enum variation_step step, struct rng *rng,
@@ -128,25 +162,18 @@ double variation_another(const struct search_var *var, enum variation_step step,
 	return w < v ? w : w + 1;
 }
 
-void variation_integers(const struct search_domain *d, enum variation_step step, double rate,
-			struct rng *rng, double *x)
+/* Where all variables are integers: another value of one that has more than one. */
+static void mutate_one_integer(const struct search_domain *d, enum variation_step step,
+			       struct rng *rng, double *x)
 {
-	size_t choices = 0, reals = 0, pick;
-	bool changed = false;
+	size_t choices = 0, pick;
 
 	for (size_t i = 0; i < d->n_vars; i++) {
-		const struct search_var *var = &d->var[i];
-
-		reals += !var->integer;
-		if (!var->integer || !(var->lo < var->hi))
-			continue;
-		choices++;
-		if (rng_unit(rng) < rate) {
-			x[i] = variation_another(var, step, rng, x[i]);
-			changed = true;
-		}
+		if (!d->var[i].integer)
+			return;
+		choices += d->var[i].lo < d->var[i].hi;
 	}
-	if (changed || reals > 0 || choices == 0)
+	if (choices == 0)
 		return;
 	pick = (size_t)rng_below(rng, choices);
 	for (size_t i = 0;; i++) {
@@ -159,21 +186,37 @@ void variation_integers(const struct search_domain *d, enum variation_step step,
 	}
 }
 
-void variation_cross(const struct search_domain *d, const struct variation_cfg *cfg,
-		     struct rng *rng, double *a, double *b)
+/* How many of independent trials fail before one succeeds, if that is below @most:
+ * k or more with probability exp(k @log_miss). */
+static size_t misses(struct rng *rng, double log_miss, size_t most)
 {
-	if (rng_unit(rng) >= cfg->crossover_probability)
-		return;
-	variation_sbx(d, cfg->eta_crossover, rng, a, b);
-	variation_swap(d, (enum variation_crossover)cfg->crossover, rng, a, b);
+	double k = log(1 - rng_unit(rng)) / log_miss;
+
+	return k < (double)most ? (size_t)k : most; /* NAN, 0 / 0, where none ever succeeds */
 }
 
 void variation_mutate(const struct search_domain *d, const struct variation_cfg *cfg,
 		      struct rng *rng, double *x)
 {
+	enum variation_step step = (enum variation_step)cfg->integer_mutation;
 	double rate = cfg->mutation_rate > 0 ? cfg->mutation_rate : 1 / (double)d->n_vars;
+	double log_miss = log1p(-rate);
+	bool changed = false;
 
-	variation_polynomial(d, cfg->eta_mutation, rate, rng, x);
-	variation_integers(d, (enum variation_step)cfg->integer_mutation, rate, rng, x);
+	/* From one variable that is mutated straight to the next. */
+	for (size_t i = misses(rng, log_miss, d->n_vars); i < d->n_vars;
+	     i += 1 + misses(rng, log_miss, d->n_vars)) {
+		const struct search_var *var = &d->var[i];
+
+		if (!(var->lo < var->hi))
+			continue;
+		if (var->integer)
+			x[i] = variation_another(var, step, rng, x[i]);
+		else
+			x[i] = mutate_real(var, cfg->eta_mutation, rng, x[i]);
+		changed = true;
+	}
+	if (!changed)
+		mutate_one_integer(d, step, rng, x);
 	variation_settle(d, x);
 }

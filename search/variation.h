@@ -2,9 +2,7 @@
 #define NASC_SEARCH_VARIATION_H
 #include "search.h"
 
-/* Operators on vectors that lie in a domain and stay in it. Those named after
- * reals leave integers alone, and the other way round. A vector is settled
- * (canonical) by the caller once all operators have been at it. */
+/* Operators on vectors that lie in a domain and stay in it. */
 
 enum variation_crossover { VARIATION_UNIFORM, VARIATION_TWO_POINT };
 extern const char *const variation_crossover_names[];
@@ -35,10 +33,18 @@ struct variation_cfg {
 			struct variation_cfg, integer_mutation, "any", variation_step_names,       \
 			"what an integer variable mutates to: any other value, or one step off")
 
-/* Cross a pair, with the probability for it; the vectors are not settled. */
+/* Cross a pair, with the probability for it; the vectors are not settled (canonical)
+ * before they are mutated. Reals: simulated binary crossover, bounded, each with
+ * probability 1/2. Integers change places: each with probability 1/2, or those between
+ * two cuts. Source: Deb & Agrawal, Complex Systems 9(2) 1995; bounds as in Deb, GECCO
+ * 1999. */
 void variation_cross(const struct search_domain *d, const struct variation_cfg *cfg,
 		     struct rng *rng, double *a, double *b);
-/* Mutate and settle. */
+
+/* Mutate each variable with the probability for it, and settle. Reals: polynomial
+ * mutation, bounded. Integers: another value, any or a neighbouring one; where all
+ * variables are integers at least one changes. Source: Deb & Goyal, Computer Science
+ * and Informatics 26(4) 1996. */
 void variation_mutate(const struct search_domain *d, const struct variation_cfg *cfg,
 		      struct rng *rng, double *x);
 
@@ -47,26 +53,6 @@ bool variation_all_integer(const struct search_domain *d);
 
 /* Uniform in the domain, settled. */
 void variation_sample(const struct search_domain *d, struct rng *rng, double *x);
-
-/* Simulated binary crossover, bounded: each real of the pair with probability 1/2.
- * Source: Deb & Agrawal, Complex Systems 9(2) 1995; bounds as in Deb, GECCO 1999. */
-void variation_sbx(const struct search_domain *d, double eta, struct rng *rng, double *a,
-		   double *b);
-
-/* Integers change places between a and b: each with probability 1/2, or those
- * between two cuts. */
-void variation_swap(const struct search_domain *d, enum variation_crossover kind, struct rng *rng,
-		    double *a, double *b);
-
-/* Polynomial mutation, bounded, of each real with probability @rate. Source: Deb &
- * Goyal, Computer Science and Informatics 26(4) 1996. */
-void variation_polynomial(const struct search_domain *d, double eta, double rate, struct rng *rng,
-			  double *x);
-
-/* Each integer with probability @rate takes another value, any or a neighbouring
- * one; where all variables are integers at least one does. */
-void variation_integers(const struct search_domain *d, enum variation_step step, double rate,
-			struct rng *rng, double *x);
 
 /* Another value of one integer variable that has more than one. */
 double variation_another(const struct search_var *var, enum variation_step step, struct rng *rng,

@@ -10,11 +10,9 @@
 #include "points.h"
 #include "rank.h"
 #include "search.h"
-#include "variation.h"
 
 TestSuite(sets, .fini = no_leaks);
 TestSuite(problems, .fini = no_leaks);
-TestSuite(operators, .fini = no_leaks);
 
 /* ---- sets of points --------------------------------------------------------- */
 
@@ -117,13 +115,13 @@ Test(sets, constrained_rank_orders_by_violation)
 	const double violation[] = { 2, 0, 1, 0, INFINITY, 0, 1 };
 	const uint32_t want[] = { 3, 1, 2, 0, 4, 0, 2 };
 	struct search_points p = { 7, NULL, f, violation };
-	uint32_t rank[7];
-	size_t feasible;
+	const uint32_t want_order[] = { 3, 5, 1, 2, 6, 0, 4 };
+	uint32_t rank[7], order[7];
 	struct arena a = { 0 };
 
-	cr_assert_eq(rank_constrained(&p, 2, rank, &feasible, &a), 5);
-	cr_assert_eq(feasible, 2);
+	cr_assert_eq(rank_constrained(&p, 2, rank, order, &a), 5);
 	cr_assert_arr_eq(rank, want, sizeof want);
+	cr_assert_arr_eq(order, want_order, sizeof want_order);
 	arena_free(&a);
 }
 
@@ -252,122 +250,4 @@ Test(problems, stated_fronts)
 		}
 	}
 	arena_free(&a);
-}
-
-/* ---- operators -------------------------------------------------------------- */
-
-#define DRAWS 40000
-
-/* Laws of the published operators where the bounds are far: SBX children lie
- * symmetrically about their parents' middle and their spread factor is below 1 in
- * half the crossings, below b < 1 in b^(eta + 1) / 2; half the reals are crossed. */
-Test(operators, sbx_spread)
-{
-	const struct search_var var = { -1e6, 1e6, false };
-	const struct search_domain d = { .n_vars = 1, .n_objectives = 1, .var = &var };
-	size_t crossed = 0, below_1 = 0, below_b = 0, below_c = 0;
-	struct rng rng;
-
-	rng_seed(&rng, 4, 1);
-	for (int i = 0; i < DRAWS; i++) {
-		double a = 2, b = 3, spread;
-
-		variation_sbx(&d, 3, &rng, &a, &b);
-		cr_assert_float_eq(a + b, 5, 1e-9);
-		if ((a == 2 && b == 3) || (a == 3 && b == 2))
-			continue;
-		spread = fabs(a - b);
-		crossed++;
-		below_1 += spread < 1;
-		below_b += spread < 0.8;
-		below_c += spread < 0.95;
-	}
-	cr_assert_float_eq((double)crossed / DRAWS, 0.5, 0.01);
-	cr_assert_float_eq((double)below_1 / (double)crossed, 0.5, 0.015);
-	cr_assert_float_eq((double)below_b / (double)crossed, 0.2048, 0.015); /* 0.8^4 / 2 */
-	cr_assert_float_eq((double)below_c / (double)crossed, 0.4073, 0.015); /* 0.95^4 / 2 */
-}
-
-/* Polynomial mutation moves by less than d ranges with probability 1 - (1 - d)^(eta + 1):
- * for eta 20 by less than 1 - 2^(-1/21) in half the draws. */
-Test(operators, polynomial_step)
-{
-	const struct search_var var = { 10, 30, false };
-	const struct search_domain d = { .n_vars = 1, .n_objectives = 1, .var = &var };
-	size_t moved = 0, near = 0, up = 0;
-	struct rng rng;
-
-	rng_seed(&rng, 5, 1);
-	for (int i = 0; i < DRAWS; i++) {
-		double x = 20;
-
-		variation_polynomial(&d, 20, 0.25, &rng, &x);
-		moved += x != 20;
-		up += x > 20;
-		near += x != 20 && fabs(x - 20) < 20 * (1 - pow(2, -1 / 21.0));
-	}
-	cr_assert_float_eq((double)moved / DRAWS, 0.25, 0.01);
-	cr_assert_float_eq((double)near / (double)moved, 0.5, 0.02);
-	cr_assert_float_eq((double)up / (double)moved, 0.5, 0.02);
-}
-
-Test(operators, integers_take_every_other_value)
-{
-	const struct search_var var = { -2, 2, true };
-	size_t count[5] = { 0 };
-	struct rng rng;
-
-	rng_seed(&rng, 6, 1);
-	for (int i = 0; i < DRAWS; i++)
-		count[(int)variation_another(&var, VARIATION_ANY, &rng, 1) + 2]++;
-	cr_assert_eq(count[3], 0);
-	for (int i = 0; i < 5; i++)
-		if (i != 3)
-			cr_assert_float_eq((double)count[i] / DRAWS, 0.25, 0.01);
-	for (int i = 0; i < 100; i++) {
-		cr_assert_eq(variation_another(&var, VARIATION_STEP, &rng, 2), 1);
-		cr_assert_eq(variation_another(&var, VARIATION_STEP, &rng, -2), -1);
-		cr_assert_eq(fabs(variation_another(&var, VARIATION_STEP, &rng, 0)), 1);
-	}
-}
-
-/* Crossover moves genes between two children and never makes one up; at rate 0 the
- * mutation of an all-integer vector still changes exactly one. */
-Test(operators, integer_vectors)
-{
-	struct search_var var[8];
-	const struct search_domain d = { .n_vars = 8, .n_objectives = 1, .var = var };
-	size_t mutated = 0;
-	struct rng rng;
-
-	for (size_t i = 0; i < 8; i++)
-		var[i] = (struct search_var){ 0, i == 3 ? 0 : 20, true };
-	rng_seed(&rng, 7, 1);
-	for (int t = 0; t < 1000; t++) {
-		double a[8], b[8];
-		size_t changes = 0, turns = 0;
-
-		for (size_t i = 0; i < 8; i++) {
-			a[i] = i == 3 ? 0 : 1;
-			b[i] = i == 3 ? 0 : 2;
-		}
-		variation_swap(&d, t % 2 ? VARIATION_TWO_POINT : VARIATION_UNIFORM, &rng, a, b);
-		for (size_t i = 0; i < 8; i++)
-			cr_assert(i == 3 || a[i] + b[i] == 3);
-		for (size_t i = 1; i < 8; i++)
-			turns += i != 3 && a[i] != a[i == 4 ? 2 : i - 1];
-		cr_assert(t % 2 == 0 || turns <= 2);
-		variation_integers(&d, VARIATION_ANY, 0, &rng, a);
-		for (size_t i = 0; i < 8; i++) {
-			changes += i != 3 && a[i] + b[i] != 3;
-			cr_assert(a[i] >= var[i].lo && a[i] <= var[i].hi);
-		}
-		cr_assert_eq(changes, 1);
-		for (size_t i = 0; i < 8; i++)
-			b[i] = i == 3 ? 0 : 5;
-		variation_integers(&d, VARIATION_STEP, 0.5, &rng, b);
-		for (size_t i = 0; i < 8; i++)
-			mutated += i != 3 && b[i] != 5;
-	}
-	cr_assert_float_eq((double)mutated / 7000, 0.5, 0.02);
 }
