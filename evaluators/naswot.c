@@ -61,7 +61,13 @@ struct proxy_run {
 	struct runner runner;
 	double *kernel; /* images * images */
 	uint64_t *code; /* images * words of the widest layer */
+	const atomic_bool *cancel;
 };
+
+static bool cancelled(const struct proxy_run *p)
+{
+	return p->cancel && atomic_load_explicit(p->cancel, memory_order_relaxed);
+}
 
 /* Bits of the units of one image, in order: is it open? */
 static void code_take(const float *y, size_t stride, size_t pixels, size_t channels, uint64_t *code)
@@ -90,7 +96,7 @@ static void layer_add(struct proxy_run *p, const struct plan_code *c)
 	for (size_t i = 0; i < n; i++)
 		code_take((const float *)y.at + i * c->pixels * y.stride, y.stride, c->pixels, c->c,
 			  p->code + i * words);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && !cancelled(p); i++)
 		for (size_t j = 0; j <= i; j++) {
 			uint64_t differ = 0;
 
@@ -102,6 +108,7 @@ static void layer_add(struct proxy_run *p, const struct plan_code *c)
 		}
 }
 
+/* Of no meaning once cancelled. */
 static double score_once(struct proxy_run *p, struct rng *init)
 {
 	size_t n = p->plan.images;
@@ -112,7 +119,7 @@ static double score_once(struct proxy_run *p, struct rng *init)
 	memset(p->kernel, 0, n * n * sizeof *p->kernel);
 	for (size_t i = 0; i < p->plan.n_codes; i++)
 		layer_add(p, &p->plan.code[i]);
-	return log_det(p->kernel, n);
+	return cancelled(p) ? NAN : log_det(p->kernel, n);
 }
 
 /* The first images of the run's own order of the training images. */
@@ -184,11 +191,10 @@ static enum eval_outcome score(struct proxy_run *p, const struct evaluator *e,
 		return EVAL_FAILED;
 	rng_stream(&init, request->seed, RNG_INIT, request->id);
 	images_load(p, e->train, request->seed);
-	for (int64_t i = 0; i < cfg->repeats; i++) {
-		if (request->cancel && atomic_load(request->cancel))
-			return EVAL_CANCELLED;
+	for (int64_t i = 0; i < cfg->repeats && !cancelled(p); i++)
 		sum += score_once(p, &init);
-	}
+	if (cancelled(p))
+		return EVAL_CANCELLED;
 	*out = sum / (double)cfg->repeats;
 	if (isfinite(*out))
 		return EVAL_OK;
@@ -199,7 +205,7 @@ static enum eval_outcome score(struct proxy_run *p, const struct evaluator *e,
 static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
 			     struct eval_result *result)
 {
-	struct proxy_run p = { 0 };
+	struct proxy_run p = { .cancel = request->cancel };
 	struct nasc_err err = { 0 };
 	enum eval_outcome outcome = score(&p, e, request, &result->value[0], &err);
 
