@@ -77,30 +77,50 @@ static uint32_t root_of(uint32_t *up, uint32_t i)
 	return i;
 }
 
+/* Distance from point @i to the nearest of another cluster. */
+static double isolation(const double *g, size_t n, size_t m, const uint32_t *up, size_t i)
+{
+	double least = INFINITY;
+
+	for (size_t j = 0; j < n; j++)
+		if (up[j] != up[i])
+			least = fmin(least, distance(g + i * m, g + j * m, m));
+	return least;
+}
+
+/* The member of a cluster with the least total distance to the others. Two members
+ * always tie: then the one with more room around the cluster. */
+static size_t central(const double *g, size_t n, size_t m, const uint32_t *up, size_t root)
+{
+	double least = INFINITY, room = 0;
+	size_t best = root;
+
+	for (size_t i = 0; i < n; i++) {
+		double sum = 0, around;
+
+		if (up[i] != root)
+			continue;
+		for (size_t j = 0; j < n; j++)
+			if (up[j] == root)
+				sum += distance(g + i * m, g + j * m, m);
+		if (sum > least)
+			continue;
+		around = isolation(g, n, m, up, i);
+		if (sum < least || around > room) {
+			least = sum;
+			room = around;
+			best = i;
+		}
+	}
+	return best;
+}
+
 /* One member of each cluster, marked in @chosen; up[] holds each point's root. */
 static void choose_central(const double *g, size_t n, size_t m, const uint32_t *up, bool *chosen)
 {
-	for (size_t root = 0; root < n; root++) {
-		double least = INFINITY;
-		size_t best = root;
-
-		if (up[root] != root)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			double sum = 0;
-
-			if (up[i] != root)
-				continue;
-			for (size_t j = 0; j < n; j++)
-				if (up[j] == root)
-					sum += distance(g + i * m, g + j * m, m);
-			if (sum < least) {
-				least = sum;
-				best = i;
-			}
-		}
-		chosen[best] = true;
-	}
+	for (size_t i = 0; i < n; i++)
+		if (up[i] == i)
+			chosen[central(g, n, m, up, i)] = true;
 }
 
 void cluster_choose(const double *f, size_t n, size_t m, size_t want, uint32_t *kept,

@@ -324,6 +324,7 @@ static enum nasc_status run_round(struct loop *l, struct nasc_err *err)
 	l->search.ops->tell(&l->search, x, f, violation, n);
 	l->sum.evaluations += n_fresh;
 	l->sum.duplicates += n - n_fresh;
+	l->search.repeats = l->sum.duplicates;
 	l->stale = n_fresh ? 0 : l->stale + n;
 	take_stock(l, fresh, n_fresh);
 	if (!l->reference_known)

@@ -17,16 +17,16 @@ bar() {
 		not_ok "$2 on $1: median $median is below $3" values
 	fi
 }
-bar zdt1 nsga2 0.8685
-bar zdt2 nsga2 0.5350
-bar zdt3 nsga2 1.3260
-bar dtlz2 nsga2 0.695
+bar zdt1 nsga2 0.8691
+bar zdt2 nsga2 0.5357
+bar zdt3 nsga2 1.3272
+bar dtlz2 nsga2 0.698
 bar zdt1 sms_emoa 0.8719
 bar zdt2 sms_emoa 0.5385
-bar zdt3 sms_emoa 1.3290
+bar zdt3 sms_emoa 1.3291
 bar dtlz2 sms_emoa 0.7575
-bar zdt1 amosa 0.868
-bar zdt2 amosa 0.534
-bar zdt3 amosa 1.320
-bar dtlz2 amosa 0.72
+bar zdt1 amosa 0.8710
+bar zdt2 amosa 0.5376
+bar zdt3 amosa 1.3278
+bar dtlz2 amosa 0.735
 done_testing
