@@ -132,8 +132,9 @@ struct search_problem {
 	void (*domain)(struct search_var *var, size_t n_vars, size_t n_objectives);
 	/* Returns the violation: 0 feasible. */
 	double (*evaluate)(const double *x, size_t n_vars, double *f, size_t n_objectives);
-	/* Point @i of @n on its Pareto front, spread over all of it, in closed form. */
-	void (*front)(size_t i, size_t n, double *f, size_t n_objectives);
+	/* Point @i of @n on the Pareto front, spread over all of it, in closed form;
+	 * a front of fewer than n points has some of them more than once. */
+	void (*front)(size_t i, size_t n, size_t n_vars, double *f, size_t n_objectives);
 };
 extern const struct search_problem *const search_problems[];
 const struct search_problem *search_problem_find(const char *name);

@@ -38,7 +38,9 @@ static const struct {
 	{ "space:\n  type: densenet\n  kernels: [1, 3]\n",
 	  "c.yaml:3: unknown key 'kernels'; did you mean 'kernel'?" },
 	{ "problem:\n  type: zdt9\n",
-	  "c.yaml:2: problem: unknown type 'zdt9', known are dtlz2, zdt1, zdt2, zdt3" },
+	  "c.yaml:2: problem: unknown type 'zdt9', known are bnh, c2dtlz2, chain, constr, "
+	  "dtlz1, dtlz2, elli1, ihr1, lotz, osy, srn, tnk, uf1, uf2, zdt1, zdt2, zdt3, zdt4, "
+	  "zdt5, zdt6" },
 	{ "problem:\n  type: zdt1\n  variables: -1\n",
 	  "c.yaml:3: variables: -1 is outside [0, 100000] variables" },
 	{ "problem: {type: zdt1}\nobjectives: [params]\n",

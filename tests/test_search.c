@@ -12,7 +12,6 @@
 #include "search.h"
 
 TestSuite(sets, .fini = no_leaks);
-TestSuite(problems, .fini = no_leaks);
 
 /* ---- sets of points --------------------------------------------------------- */
 
@@ -167,87 +166,5 @@ Test(sets, distinct_goes_by_value)
 	cr_assert_not(distinct_add(&d, x[2]));
 	distinct_clear(&d);
 	cr_assert(distinct_add(&d, x[2]));
-	arena_free(&a);
-}
-
-/* ---- test problems ---------------------------------------------------------- */
-
-/* Where x2 .. xn are 0 (ZDT) or 1/2 (DTLZ2) the known fronts are met; off them
- * one value by hand: x2 .. xn = 1 gives g = 10. */
-Test(problems, known_fronts)
-{
-	double x[30] = { 0 }, f[8];
-
-	for (int i = 0; i <= 20; i++) {
-		double v = i / 20.0, sum = 0;
-
-		x[0] = v;
-		search_problem_find("zdt1")->evaluate(x, 30, f, 2);
-		cr_assert_float_eq(f[1], 1 - sqrt(f[0]), 1e-15);
-		search_problem_find("zdt2")->evaluate(x, 30, f, 2);
-		cr_assert_float_eq(f[1], 1 - f[0] * f[0], 1e-15);
-		search_problem_find("zdt3")->evaluate(x, 30, f, 2);
-		cr_assert_float_eq(f[1], 1 - sqrt(f[0]) - f[0] * sin(10 * M_PI * f[0]), 1e-15);
-		for (size_t m = 2; m <= 8; m++) {
-			double y[12];
-
-			for (size_t k = 0; k < 12; k++)
-				y[k] = k < m - 1 ? fmod(v * (double)(k + 1), 1) : 0.5;
-			search_problem_find("dtlz2")->evaluate(y, 12, f, m);
-			sum = 0;
-			for (size_t k = 0; k < m; k++)
-				sum += f[k] * f[k];
-			cr_assert_float_eq(sum, 1, 1e-12);
-		}
-	}
-	for (size_t i = 0; i < 30; i++)
-		x[i] = 1;
-	search_problem_find("zdt1")->evaluate(x, 30, f, 2);
-	cr_assert_float_eq(f[1], 10 * (1 - sqrt(0.1)), 1e-12);
-	search_problem_find("zdt2")->evaluate(x, 30, f, 2);
-	cr_assert_float_eq(f[1], 10 * (1 - 0.01), 1e-12);
-	/* both angles 0, ten distances of 1/2: g = 10 / 4 */
-	for (size_t i = 0; i < 12; i++)
-		x[i] = i < 2 ? 0 : 1;
-	search_problem_find("dtlz2")->evaluate(x, 12, f, 3);
-	cr_assert_float_eq(f[0], 3.5, 1e-12);
-	cr_assert_float_eq(f[1], 0, 1e-12);
-	cr_assert_float_eq(f[2], 0, 1e-12);
-	/* the first angle turns towards the last objective */
-	x[0] = 1;
-	search_problem_find("dtlz2")->evaluate(x, 12, f, 3);
-	cr_assert_float_eq(f[2], 3.5, 1e-12);
-	cr_assert_null(search_problem_find("zdt9"));
-}
-
-/* No point of a stated front dominates another, and on ZDT their volume tends to the
- * integral: 0.876667, 0.543333 and 1.331763 with reference 1.1. */
-Test(problems, stated_fronts)
-{
-	static const double volume[][2] = { { 1, 0.876667 }, { 2, 0.543333 }, { 3, 1.331763 } };
-	static double f[8 * 2000];
-	struct arena a = { 0 };
-
-	for (size_t p = 0; search_problems[p]; p++) {
-		const struct search_problem *problem = search_problems[p];
-
-		for (size_t m = problem->min_objectives; m <= problem->max_objectives; m++) {
-			uint32_t rank[2000];
-
-			for (size_t i = 0; i < 2000; i++)
-				problem->front(i, 2000, f + i * m, m);
-			search_rank(f, 2000, m, rank, &a);
-			for (size_t i = 0; i < 2000; i++)
-				cr_assert_eq(rank[i], 0, "%s %zu", problem->name, i);
-			for (size_t k = 0; k < 3; k++)
-				if (strcmp(problem->name,
-					   (char[]){ 'z', 'd', 't', (char)('0' + volume[k][0]),
-						     0 }) == 0)
-					cr_assert_float_eq(search_hypervolume(f, 2000, m,
-									      problem->reference,
-									      &a),
-							   volume[k][1], 5e-4);
-		}
-	}
 	arena_free(&a);
 }

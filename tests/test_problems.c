@@ -1,0 +1,639 @@
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <math.h>
+#include <string.h>
+
+#include "leak.h"
+#include "search_run.h"
+
+TestSuite(problems, .fini = no_leaks);
+
+#define VARS_MAX 100
+
+static bool is(const struct search_problem *p, const char *name)
+{
+	return strcmp(p->name, name) == 0;
+}
+
+/* ---- values ------------------------------------------------------------------- */
+
+struct value {
+	char name[12];
+	size_t n_vars, n_objectives;
+	double x[12], f[3], violation;
+};
+
+/* From the definitions, by hand. x stops at the first 99, then all are like the last. */
+#define LIKE_LAST 99
+ParameterizedTestParameters(problems, values_by_hand)
+{
+	static struct value values[] = {
+		/* g = 10 */
+		{ "zdt1", 30, 2, { 1, 1, LIKE_LAST }, { 1, 6.837722339831621 }, 0 },
+		{ "zdt2", 30, 2, { 1, 1, LIKE_LAST }, { 1, 9.9 }, 0 },
+		{ "zdt3", 30, 2, { 0.25, 1, LIKE_LAST }, { 0.25, 8.168861169915811 }, 0 },
+		/* each 5 adds 25: g = 226 */
+		{ "zdt4", 10, 2, { 1, 5, LIKE_LAST }, { 1, 210.96670362172453 }, 0 },
+		/* 31 ones and groups of 5; all zeros, groups of 2 */
+		{ "zdt5", 80, 2, { 1, LIKE_LAST }, { 31, 10.0 / 31 }, 0 },
+		{ "zdt5", 80, 2, { 0, LIKE_LAST }, { 1, 20 }, 0 },
+		/* a sixth power of sin(pi / 2) */
+		{ "zdt6", 10, 2, { 1.0 / 12, 0, LIKE_LAST }, { 0.2834686894262107, 0.9196455 }, 0 },
+		{ "zdt6", 10, 2, { 0, 1, LIKE_LAST }, { 1, 9.9 }, 0 },
+		/* five distances of 1/2: g = 100 (5 + 5/4 - 5) */
+		{ "dtlz1", 7, 3, { 1, 1, 0, LIKE_LAST }, { 63, 0, 0 }, 0 },
+		{ "dtlz1", 7, 3, { 0, 1, 0, LIKE_LAST }, { 0, 0, 63 }, 0 },
+		/* ten distances of 1/2: g = 10 / 4; the first angle turns to the last one */
+		{ "dtlz2", 12, 3, { 0, 0, 1, LIKE_LAST }, { 3.5, 0, 0 }, 0 },
+		{ "dtlz2", 12, 3, { 1, 0, 1, LIKE_LAST }, { 0, 0, 3.5 }, 0 },
+		/* (r, r, 0), r^2 = 1/2: to (1,1,1)/sqrt(3) it is 2 - 2 sqrt(2/3) squared */
+		{ "c2dtlz2",
+		  12,
+		  3,
+		  { 0, 0.5, LIKE_LAST },
+		  { 0.7071067811865476, 0.7071067811865476, 0 },
+		  1.293792738403 },
+		/* 4 / (1e6 10) times the sum of 1e6^(i/9), a geometric one */
+		{ "elli1", 10, 2, { 0, LIKE_LAST }, { 0, 0.5098420547 }, 0 },
+		{ "ihr1", 10, 2, { 0, LIKE_LAST }, { 0, 0.2928932188134524 }, 0 },
+		/* x3 should be sin(pi), x2 sin(2 pi / 3) */
+		{ "uf1", 3, 2, { 0, 0, 0 }, { 0, 2.5 }, 0 },
+		/* x1 = 1, cos(24 pi + 4 pi) = 1: radius 0.9; x3: 0.9 cos(pi); x2: 4 * 2 pi / 3
+		 * has cosine -1/2, radius 0.45 of sin(2 pi / 3) */
+		{ "uf2", 3, 2, { 1, 0, 0 }, { 2.62, 0.30375 }, 0 },
+		{ "lotz", 5, 2, { 1, 1, 0, 1, 0 }, { 0.6, 0.8 }, 0 },
+		{ "lotz", 4, 2, { 0, 0, 1, 1 }, { 1, 1 }, 0 },
+		{ "chain", 3, 2, { 20, 18, 18 }, { 404 / 400.0, 4 / 400.0 }, 0 },
+		{ "constr", 2, 2, { 0.1, 0 }, { 0.1, 10 }, 0.95 },
+		{ "constr", 2, 2, { 0.5, 2 }, { 0.5, 6 }, 0 },
+		{ "bnh", 2, 2, { 5, 3 }, { 136, 4 }, 0 },
+		{ "bnh", 2, 2, { 0, 3 }, { 36, 29 }, 9.0 / 25 },
+		{ "srn", 2, 2, { -2.5, 2.5 }, { 24.5, -24.75 }, 0 },
+		{ "srn", 2, 2, { 20, 20 }, { 687, -181 }, 575 / 225.0 },
+		{ "tnk", 2, 2, { 1, 1 }, { 1, 1 }, 0 },
+		{ "tnk", 2, 2, { 0, 0 }, { 0, 0 }, 1.1 },
+		{ "osy", 6, 2, { 5, 1, 5, 0, 5, 0 }, { -274, 76 }, 0 },
+		{ "osy", 6, 2, { 1, 1, 1, 0, 1, 0 }, { -42, 4 }, 0 },
+		{ "osy", 6, 2, { 0, 0, 1, 0, 1, 0 }, { -120, 2 }, 1 },
+	};
+
+	return cr_make_param_array(struct value, values, sizeof values / sizeof *values);
+}
+
+ParameterizedTest(struct value *v, problems, values_by_hand)
+{
+	const struct search_problem *p = search_problem_find(v->name);
+	double x[VARS_MAX], f[3], violation;
+	size_t given = 0;
+
+	cr_assert_not_null(p, "%s", v->name);
+	while (given < v->n_vars && given < 12 && v->x[given] < LIKE_LAST)
+		given++;
+	for (size_t i = 0; i < v->n_vars; i++)
+		x[i] = v->x[i < given ? i : given - 1];
+	violation = p->evaluate(x, v->n_vars, f, v->n_objectives);
+	for (size_t k = 0; k < v->n_objectives; k++)
+		cr_assert_float_eq(f[k], v->f[k], 1e-6, "%s: f%zu is %.10g, not %.10g", v->name,
+				   k + 1, f[k], v->f[k]);
+	cr_assert_float_eq(violation, v->violation, 1e-9, "%s: violation %.12g", v->name,
+			   violation);
+}
+
+/* ---- rotations ------------------------------------------------------------------ */
+
+#define ROTATED 10
+
+/* Values at the vector of zeros with ones at @i and @j; ROTATED: nowhere. */
+static void at_units(const char *name, size_t i, size_t j, double f[2])
+{
+	double x[ROTATED + 1] = { 0 };
+
+	x[i] = x[j] = 1;
+	search_problem_find(name)->evaluate(x, ROTATED, f, 2);
+}
+
+/* f1 of elli1 is x'Ax: A from its values at unit vectors and their sums. */
+static void elli1_matrix(double a[ROTATED][ROTATED])
+{
+	double f[2], fi[2], fj[2];
+
+	for (size_t i = 0; i < ROTATED; i++)
+		for (size_t j = 0; j < ROTATED; j++) {
+			at_units("elli1", i, j, f);
+			at_units("elli1", i, i, fi);
+			at_units("elli1", j, j, fj);
+			a[i][j] = i == j ? f[0] : (f[0] - fi[0] - fj[0]) / 2;
+		}
+}
+
+/* x where f2 of elli1 is 0: A x = b, f2(e_i) - f2(0) = a_ii - 2 b_i. */
+static void elli1_second_middle(double x[ROTATED])
+{
+	double a[ROTATED][ROTATED], f[2], at_0[2];
+
+	elli1_matrix(a);
+	at_units("elli1", ROTATED, ROTATED, at_0);
+	for (size_t i = 0; i < ROTATED; i++) {
+		at_units("elli1", i, i, f);
+		x[i] = (a[i][i] - (f[1] - at_0[1])) / 2;
+	}
+	for (size_t k = 0; k < ROTATED; k++)
+		for (size_t i = k + 1; i < ROTATED; i++) {
+			double by = a[i][k] / a[k][k];
+
+			for (size_t j = k; j < ROTATED; j++)
+				a[i][j] -= by * a[k][j];
+			x[i] -= by * x[k];
+		}
+	for (size_t i = ROTATED; i-- > 0;) {
+		for (size_t j = i + 1; j < ROTATED; j++)
+			x[i] -= a[i][j] * x[j];
+		x[i] /= a[i][i];
+	}
+}
+
+/* First row of ihr1's rotation: f1 is |y1|, and of y1 and -y1 the one above 0 has the
+ * smaller f2. */
+static void ihr1_row(double row[ROTATED])
+{
+	double f[2], sign;
+
+	for (size_t i = 0; i < ROTATED; i++) {
+		at_units("ihr1", i, i, f);
+		row[i] = f[0];
+	}
+	for (size_t i = 1; i < ROTATED; i++) {
+		at_units("ihr1", 0, i, f);
+		if (fabs(f[0] - fabs(row[0] - row[i])) < fabs(f[0] - row[0] - row[i]))
+			row[i] = -row[i];
+	}
+	search_problem_find("ihr1")->evaluate(row, ROTATED, f, 2);
+	sign = f[1] > 1 - sqrt(0.5) ? -1 : 1;
+	for (size_t i = 0; i < ROTATED; i++)
+		row[i] *= sign;
+}
+
+/* A rotation keeps the sum of the eigenvalues 1e6^(i/9) / 1e7 and that of their squares, and
+ * couples every variable with several others; ihr1's row is a unit vector. */
+Test(problems, rotations_keep_eigenvalues)
+{
+	double a[ROTATED][ROTATED], row[ROTATED], trace = 0, squares = 0, want = 0, want2 = 0;
+	double length = 0;
+
+	elli1_matrix(a);
+	ihr1_row(row);
+	for (size_t i = 0; i < ROTATED; i++) {
+		double v = pow(1e6, (double)i / 9) / 1e7;
+		size_t coupled = 0;
+
+		trace += a[i][i];
+		want += v;
+		want2 += v * v;
+		for (size_t j = 0; j < ROTATED; j++) {
+			squares += a[i][j] * a[i][j];
+			coupled += i != j && fabs(a[i][j]) > 0.05 * sqrt(a[i][i] * a[j][j]);
+		}
+		cr_assert_geq(coupled, 5, "variable %zu", i);
+		length += row[i] * row[i];
+	}
+	cr_assert_float_eq(trace, want, 1e-12);
+	cr_assert_float_eq(squares, want2, 1e-12);
+	cr_assert_float_eq(length, 1, 1e-12);
+}
+
+/* ---- what attains the fronts ------------------------------------------------------- */
+
+static void dtlz_vector(bool plane, const double *f, size_t n, size_t m, double *x)
+{
+	double left = plane ? 0.5 : 1;
+
+	for (size_t i = m - 1; i < n; i++)
+		x[i] = 0.5;
+	for (size_t k = m - 1; k > 0; k--) {
+		double rest = 0;
+
+		if (plane) {
+			x[m - 1 - k] = left > 1e-12 ? 1 - f[k] / left : 0;
+			left -= f[k];
+			continue;
+		}
+		for (size_t j = 0; j < k; j++)
+			rest += f[j] * f[j];
+		x[m - 1 - k] = atan2(f[k], sqrt(rest)) * 2 / M_PI;
+	}
+}
+
+/* f1 of zdt6 falls from 1 to its least between 0 and 1/12. */
+static void zdt6_vector(const double *f, size_t n, double *x)
+{
+	double lo = 0, hi = atan(9 * M_PI) / (6 * M_PI);
+
+	memset(x, 0, n * sizeof *x);
+	for (int t = 0; t < 100; t++) {
+		double mid = (lo + hi) / 2;
+
+		if (1 - exp(-4 * mid) * pow(sin(6 * M_PI * mid), 6) > f[0])
+			lo = mid;
+		else
+			hi = mid;
+	}
+	x[0] = lo;
+}
+
+static void uf_vector(bool second, const double *f, size_t n, double *x)
+{
+	double x1 = x[0] = f[0];
+
+	for (size_t j = 2; j <= n; j++) {
+		double t = 6 * M_PI * x1 + (double)j * M_PI / (double)n;
+		double r = 0.3 * x1 * x1 * cos(24 * M_PI * x1 + 4 * (double)j * M_PI / (double)n) +
+			   0.6 * x1;
+
+		x[j - 1] = !second ? sin(t) : r * (j % 2 ? cos(t) : sin(t));
+	}
+}
+
+static void srn_vector(const double *f, double *x)
+{
+	double c;
+
+	if (f[0] < 24.5) { /* x1 = 3 x2 - 10 */
+		x[1] = (74 - sqrt(74 * 74 - 40 * (147 - f[0]))) / 20;
+		x[0] = 3 * x[1] - 10;
+	} else if (f[0] < 22.25 + 13.790199457749 * 13.790199457749) {
+		x[0] = -2.5;
+		x[1] = 1 + sqrt(f[0] - 22.25);
+	} else { /* on the circle f1 = 232 - 4 x1 - 2 x2 */
+		c = (232 - f[0]) / 2;
+		x[0] = (2 * c - sqrt(5 * 225 - c * c)) / 5;
+		x[1] = c - 2 * x[0];
+	}
+}
+
+static void osy_vector(const double *f, double *x)
+{
+	double f2 = f[1];
+
+	memset(x, 0, 6 * sizeof *x);
+	x[2] = x[4] = 1;
+	if (f2 > 28) {
+		x[0] = 5;
+		x[1] = 1;
+		x[4] = f2 > 52 ? 5 : 1;
+		x[2] = sqrt(f2 - 26 - x[4] * x[4]);
+	} else if (f2 > 18.9254711186) { /* 10 x1^2 - 4 x1 + 4 = 9 (f2 - 2) */
+		x[0] = (4 + sqrt(16 - 40 * (4 - 9 * (f2 - 2)))) / 20;
+		x[1] = (x[0] - 2) / 3;
+	} else if (f2 > 6) {
+		x[1] = 2;
+		x[2] = sqrt(f2 - 5);
+	} else { /* 2 x1^2 - 4 x1 + 6 = f2 */
+		x[0] = 1 - sqrt(fmax(f2 - 4, 0) / 2);
+		x[1] = 2 - x[0];
+	}
+}
+
+static void integer_vector(const struct search_problem *p, const double *f, size_t n, double *x)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is(p, "zdt5"))
+			x[i] = (double)i < f[0] - 1 || i >= 30;
+		else if (is(p, "lotz"))
+			x[i] = (double)i + 0.5 < (1 - f[0]) * (double)n;
+		else
+			x[i] = round(20 * sqrt(f[0]));
+}
+
+/* A vector that maps to point @f of the front. */
+static void attain(const struct search_problem *p, const double *f, size_t n, size_t m, double *x)
+{
+	if (is(p, "dtlz1") || is(p, "dtlz2") || is(p, "c2dtlz2")) {
+		dtlz_vector(is(p, "dtlz1"), f, n, m, x);
+	} else if (is(p, "zdt6")) {
+		zdt6_vector(f, n, x);
+	} else if (is(p, "zdt5") || is(p, "lotz") || is(p, "chain")) {
+		integer_vector(p, f, n, x);
+	} else if (is(p, "uf1") || is(p, "uf2")) {
+		uf_vector(is(p, "uf2"), f, n, x);
+	} else if (is(p, "elli1")) {
+		elli1_second_middle(x);
+		for (size_t i = 0; i < n; i++)
+			x[i] *= sqrt(f[0]) / (sqrt(f[0]) + sqrt(f[1]));
+	} else if (is(p, "ihr1")) {
+		ihr1_row(x);
+		for (size_t i = 0; i < n; i++)
+			x[i] *= f[0];
+	} else if (is(p, "bnh")) {
+		x[1] = fmin(sqrt(f[0] / 8), 3);
+		x[0] = sqrt(f[0] / 4 - x[1] * x[1]);
+	} else if (is(p, "constr")) {
+		x[0] = f[0];
+		x[1] = f[0] * f[1] - 1;
+	} else if (is(p, "srn")) {
+		srn_vector(f, x);
+	} else if (is(p, "tnk")) {
+		memcpy(x, f, 2 * sizeof *x);
+	} else if (is(p, "osy")) {
+		osy_vector(f, x);
+	} else { /* zdt1 .. zdt4 */
+		memset(x, 0, n * sizeof *x);
+		x[0] = f[0];
+	}
+}
+
+static size_t every_row[64];
+
+static size_t rows(void)
+{
+	size_t n = 0;
+
+	for (; search_problems[n]; n++)
+		every_row[n] = n;
+	return n;
+}
+
+ParameterizedTestParameters(problems, fronts_are_attained)
+{
+	return cr_make_param_array(size_t, every_row, rows());
+}
+
+ParameterizedTest(size_t *row, problems, fronts_are_attained)
+{
+	const struct search_problem *p = search_problems[*row];
+
+	for (size_t m = p->min_objectives; m <= p->max_objectives; m++) {
+		size_t n = p->default_vars > m ? p->default_vars : m;
+		struct search_var var[VARS_MAX];
+
+		p->domain(var, n, m);
+		for (size_t i = 0; i < 500; i++) {
+			double x[VARS_MAX], want[8], f[8], violation;
+
+			p->front(i, 500, n, want, m);
+			attain(p, want, n, m, x);
+			violation = p->evaluate(x, n, f, m);
+			cr_assert_leq(violation, 1e-9, "%s point %zu: %g", p->name, i, violation);
+			for (size_t k = 0; k < m; k++)
+				cr_assert_float_eq(f[k], want[k], 1e-9 * (1 + fabs(want[k])),
+						   "%s point %zu: f%zu is %.12g, not %.12g",
+						   p->name, i, k + 1, f[k], want[k]);
+			for (size_t k = 0; k < n; k++) {
+				cr_assert(x[k] >= var[k].lo - 1e-9 && x[k] <= var[k].hi + 1e-9,
+					  "%s point %zu: x%zu is %g", p->name, i, k + 1, x[k]);
+				cr_assert(!var[k].integer || x[k] == floor(x[k]), "%s", p->name);
+			}
+		}
+	}
+}
+
+/* ---- conformance of every row of the registry ---------------------------------------- */
+
+ParameterizedTestParameters(problems, rows_are_whole)
+{
+	return cr_make_param_array(size_t, every_row, rows());
+}
+
+/* Anywhere in the domain, or with @corners at its bounds. */
+static void draw(struct rng *rng, const struct search_var *var, size_t n, bool corners, double *x)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (corners)
+			x[i] = rng_below(rng, 2) ? var[i].lo : var[i].hi;
+		else if (var[i].integer)
+			x[i] = (double)rng_between(rng, (int64_t)var[i].lo, (int64_t)var[i].hi);
+		else
+			x[i] = var[i].lo + rng_unit(rng) * (var[i].hi - var[i].lo);
+	}
+}
+
+static void check_values(const struct search_problem *p, size_t n, size_t m)
+{
+	struct search_var var[VARS_MAX];
+	struct rng rng;
+
+	p->domain(var, n, m);
+	for (size_t i = 0; i < n; i++) {
+		cr_assert_lt(var[i].lo, var[i].hi, "%s", p->name);
+		cr_assert(isfinite(var[i].lo) && isfinite(var[i].hi), "%s", p->name);
+	}
+	rng_seed(&rng, n, m);
+	for (int t = 0; t < 5000; t++) {
+		double x[VARS_MAX], f[8], again[8], violation;
+
+		draw(&rng, var, n, t % 2, x);
+		violation = p->evaluate(x, n, f, m);
+		cr_assert(isfinite(violation) && violation >= 0, "%s", p->name);
+		for (size_t k = 0; k < m; k++)
+			cr_assert(isfinite(f[k]), "%s", p->name);
+		cr_assert_eq(p->evaluate(x, n, again, m), violation, "%s", p->name);
+		cr_assert_arr_eq(f, again, m * sizeof *f, "%s", p->name);
+	}
+}
+
+ParameterizedTest(size_t *row, problems, rows_are_whole)
+{
+	const struct search_problem *p = search_problems[*row];
+	static double f[2000 * 8];
+	uint32_t rank[2000];
+	struct arena a = { 0 };
+
+	cr_assert(p->summary && p->source && search_problem_find(p->name) == p);
+	cr_assert(p->min_vars <= p->default_vars && p->default_vars <= p->max_vars);
+	cr_assert(*row == 0 || strcmp(search_problems[*row - 1]->name, p->name) < 0);
+	for (size_t m = p->min_objectives; m <= p->max_objectives; m++) {
+		size_t n = p->default_vars > m ? p->default_vars : m;
+
+		check_values(p, n, m);
+		check_values(p, p->min_vars > m ? p->min_vars : m, m);
+		for (size_t i = 0; i < 2000; i++) {
+			p->front(i, 2000, n, f + i * m, m);
+			for (size_t k = 0; k < m; k++)
+				cr_assert_lt(f[i * m + k], p->reference[k], "%s", p->name);
+		}
+		search_rank(f, 2000, m, rank, &a);
+		for (size_t i = 0; i < 2000; i++)
+			cr_assert_eq(rank[i], 0, "%s %zu", p->name, i);
+	}
+	cr_assert_null(search_problem_find("zdt9"));
+	arena_free(&a);
+}
+
+/* ---- nothing lies before a front -------------------------------------------------- */
+
+static void evaluate_problem(const struct search_domain *d, const double *x, double *f,
+			     double *violation)
+{
+	const struct search_problem *p = d->ctx;
+
+	*violation = p->evaluate(x, d->n_vars, f, d->n_objectives);
+}
+
+/* That @f dominates no point of the front by more than 1e-9. */
+static void check_behind(const struct search_problem *p, const double *f, const double *front,
+			 size_t n, size_t m)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t better = 0, no_worse = 0;
+
+		for (size_t k = 0; k < m; k++) {
+			better += f[k] < front[i * m + k] - 1e-9;
+			no_worse += f[k] <= front[i * m + k];
+		}
+		cr_assert(no_worse < m || better == 0,
+			  "%s: (%.12g, %.12g) is before (%.12g, %.12g)", p->name, f[0], f[1],
+			  front[i * m], front[i * m + 1]);
+	}
+}
+
+ParameterizedTestParameters(problems, nothing_beats_fronts)
+{
+	return cr_make_param_array(size_t, every_row, rows());
+}
+
+/* Neither one of 100,000 vectors drawn anywhere nor one that a search of its
+ * neighbourhood reaches. */
+ParameterizedTest(size_t *row, problems, nothing_beats_fronts)
+{
+	enum { DRAWS = 100000, POINTS = 1000 };
+	const struct search_problem *p = search_problems[*row];
+	size_t m = p->max_objectives < 3 ? p->max_objectives : 3, n = p->default_vars, feasible = 0;
+	struct search_var var[VARS_MAX];
+	struct search_domain d = { n, m, var, NULL, (void *)(uintptr_t)p };
+	struct search_points answer;
+	struct arena a = { 0 };
+	double *f = ARENA_NEW(&a, double, DRAWS *m), *front = ARENA_NEW(&a, double, POINTS *m);
+	uint32_t *rank = ARENA_NEW(&a, uint32_t, DRAWS);
+	struct rng rng;
+	struct run r;
+
+	p->domain(var, n, m);
+	for (size_t i = 0; i < POINTS; i++)
+		p->front(i, POINTS, n, front + i * m, m);
+	rng_seed(&rng, 1, *row);
+	for (int t = 0; t < DRAWS; t++) {
+		double x[VARS_MAX];
+
+		draw(&rng, var, n, false, x);
+		feasible += p->evaluate(x, n, f + feasible * m, m) == 0;
+	}
+	search_rank(f, feasible, m, rank, &a);
+	for (size_t i = 0; i < feasible; i++)
+		if (rank[i] == 0)
+			check_behind(p, f + i * m, front, POINTS, m);
+	run_open(&r, search_find("nsga2"), NULL, &d, 10000, 1);
+	answer = run_to(&r, evaluate_problem, 10000);
+	for (size_t i = 0; i < answer.n; i++)
+		if (answer.violation[i] == 0)
+			check_behind(p, answer.f + i * m, front, POINTS, m);
+	run_close(&r);
+	arena_free(&a);
+}
+
+/* ---- whole fronts ------------------------------------------------------------------ */
+
+/* Every vector of a small instance: what is not dominated is the stated front. */
+static void check_enumerated(const char *name, size_t n, size_t values, size_t points)
+{
+	const struct search_problem *p = search_problem_find(name);
+	size_t all = 1, found = 0;
+	struct arena a = { 0 };
+	double *f;
+	uint32_t *rank;
+
+	for (size_t i = 0; i < n; i++)
+		all *= values;
+	f = ARENA_NEW(&a, double, 2 * all);
+	rank = ARENA_NEW(&a, uint32_t, all);
+	for (size_t code = 0; code < all; code++) {
+		double x[VARS_MAX];
+		size_t rest = code;
+
+		for (size_t i = 0; i < n; i++, rest /= values)
+			x[i] = (double)(rest % values);
+		p->evaluate(x, n, f + 2 * code, 2);
+	}
+	search_rank(f, all, 2, rank, &a);
+	for (size_t i = 0; i < points; i++) {
+		double want[2];
+		bool there = false;
+
+		p->front(i, points, n, want, 2);
+		for (size_t code = 0; code < all; code++)
+			there |= rank[code] == 0 && fabs(f[2 * code] - want[0]) < 1e-12 &&
+				 fabs(f[2 * code + 1] - want[1]) < 1e-12;
+		cr_assert(there, "%s: no vector maps to front point %zu", name, i);
+	}
+	for (size_t code = 0; code < all; code++) {
+		bool stated = false;
+
+		for (size_t i = 0; rank[code] == 0 && i < points; i++) {
+			double want[2];
+
+			p->front(i, points, n, want, 2);
+			stated |= fabs(f[2 * code] - want[0]) < 1e-12 &&
+				  fabs(f[2 * code + 1] - want[1]) < 1e-12;
+		}
+		cr_assert(rank[code] > 0 || stated, "%s: vector %zu is not on the front", name,
+			  code);
+		found += rank[code] == 0;
+	}
+	cr_assert_geq(found, points);
+	arena_free(&a);
+}
+
+Test(problems, integer_fronts_by_enumeration)
+{
+	check_enumerated("lotz", 8, 2, 9);
+	check_enumerated("chain", 3, 21, 21);
+}
+
+struct volume {
+	char name[12];
+	size_t n_objectives;
+	double integral, within;
+};
+
+/* The volume up to the reference, integrated by hand but for zdt3, whose is published. */
+ParameterizedTestParameters(problems, volumes)
+{
+	const double least = 0.2807753191, end = 0.5098420547;
+	static struct volume volumes[16];
+	const struct volume all[] = {
+		{ "zdt1", 2, 1.21 - 1.0 / 3, 1e-4 },
+		{ "zdt2", 2, 1.21 - 2.0 / 3, 1e-4 },
+		{ "zdt3", 2, 1.331763, 5e-4 },
+		{ "zdt4", 2, 1.21 - 1.0 / 3, 1e-4 },
+		{ "zdt6", 2, 0.1 * (1 - least) + (1 - pow(least, 3)) / 3 + 0.11, 1e-4 },
+		{ "uf1", 2, 1.21 - 1.0 / 3, 1e-4 },
+		{ "uf2", 2, 1.21 - 1.0 / 3, 1e-4 },
+		{ "elli1", 2, 0.56 * 0.56 - end * end / 6, 1e-4 },
+		{ "dtlz1", 2, 0.3025 - 0.125, 1e-4 },
+		{ "dtlz1", 3, 0.166375 - 0.125 / 6, 1e-3 },
+		{ "dtlz2", 2, 1.21 - M_PI / 4, 1e-4 },
+		{ "dtlz2", 3, 1.331 - M_PI / 6, 1e-2 },
+		/* 7/x - 9 from 7/18 to 2/3, 1/x to 1 */
+		{ "constr", 2,
+		  (1.06 - 7.0 / 18) * 9.8 - (7 * log(12.0 / 7) - 2.5 + log(1.5)) - 0.06, 1e-3 },
+		/* 2(x - 5)^2 d(8 x^2) from 0 to 3, ((x - 5)^2 + 4) d(4 x^2 + 36) to 5 */
+		{ "bnh", 2, 150 * 55 - 1368 - 992.0 / 3 - 14 * 4, 1 },
+	};
+
+	memcpy(volumes, all, sizeof all);
+	return cr_make_param_array(struct volume, volumes, sizeof all / sizeof *all);
+}
+
+ParameterizedTest(struct volume *v, problems, volumes)
+{
+	enum { POINTS = 10000 };
+	const struct search_problem *p = search_problem_find(v->name);
+	size_t m = v->n_objectives;
+	struct arena a = { 0 };
+	double *f = ARENA_NEW(&a, double, POINTS *m), volume;
+
+	for (size_t i = 0; i < POINTS; i++)
+		p->front(i, POINTS, p->default_vars, f + i * m, m);
+	volume = search_hypervolume(f, POINTS, m, p->reference, &a);
+	cr_assert_float_eq(volume, v->integral, v->within, "%s: %.8f, not %.8f", v->name, volume,
+			   v->integral);
+	arena_free(&a);
+}
