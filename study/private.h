@@ -35,8 +35,8 @@ struct journal_options {
 /* NASC_CONFIG: made by another identity or origin. NASC_USAGE: there is one already,
  * and no resume. NASC_FAIL: another process has it open, which the message names;
  * or it cannot be written. */
-enum nasc_status journal_open(struct journal **j, const char *path,
-			      const struct journal_options *o, struct nasc_err *err);
+enum nasc_status journal_open(struct journal **j, const char *path, const struct journal_options *o,
+			      struct nasc_err *err);
 /* Durable against a kill when it returns. Callers take turns. @place: of the
  * candidate in the run; beyond the limit the rows with the lowest places are dropped. */
 enum nasc_status journal_put(struct journal *j, const char *genes, uint64_t place,
@@ -50,7 +50,7 @@ void journal_close(struct journal *j);
 /* ---- score.c ------------------------------------------------------------------- */
 struct candidate {
 	uint64_t id;	    /* order of first proposal */
-	const double *x;    /* genes or variables */
+	double *x;	    /* genes or variables */
 	double *value;	    /* n_metrics; NAN: not known */
 	uint64_t bounds;    /* as study_costs() */
 	double violation;   /* of known figures; INFINITY: failed */
@@ -67,8 +67,8 @@ size_t study_vars(const struct study *s);
 struct scorer; /* pool, workers' scratch, journal: everything between genes and scores */
 enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 			     const struct study_options *o, struct nasc_err *err);
-/* Fill value, violation, trained, why of n candidates. NASC_INTERRUPTED: some
- * are not scored. */
+/* Fill value, violation, trained, why of n candidates; reasons last until the next
+ * call. NASC_INTERRUPTED: some are not scored. */
 enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, size_t n,
 			    struct nasc_err *err);
 void scorer_close(struct scorer *sc);

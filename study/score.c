@@ -24,7 +24,8 @@ struct scorer {
 	unsigned n_workers;
 	struct worker *worker;
 	pthread_mutex_t lock; /* journal, arena, status */
-	struct arena arena;   /* reasons */
+	struct arena arena;   /* reasons, from the mark on */
+	struct arena_mark reasons;
 	struct candidate *const *batch;
 	enum nasc_status status;
 	struct nasc_err err;
@@ -402,6 +403,7 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 		scorer_close(sc);
 		return err->code;
 	}
+	sc->reasons = arena_mark(&sc->arena);
 	*out = sc;
 	return NASC_OK;
 }
@@ -409,6 +411,7 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, size_t n,
 			    struct nasc_err *err)
 {
+	arena_rewind(&sc->arena, sc->reasons);
 	sc->batch = batch;
 	pool_run(sc->pool, n, score_one, sc);
 	if (sc->status) { /* a journal that cannot be written comes before a wish to stop */
