@@ -7,6 +7,11 @@
 
 enum { WIDTH = 720, HEIGHT = 480, LEFT = 90, RIGHT = 30, TOP = 30, BOTTOM = 70 };
 
+/* Beyond these the steps of an axis are no doubles of full precision. */
+#define LEAST_SPAN 1e-290
+#define LEAST_PART 1e-12 /* of the larger end */
+#define FARTHEST   1e290
+
 struct axis {
 	const char *name, *label; /* key of the score; what the user calls it */
 	enum unit_dim dim;
@@ -23,7 +28,9 @@ static double place(const struct axis *a, double v)
  * (of two for bytes: KiB read round there). */
 static void scale_axis(struct axis *a, double lo, double hi)
 {
-	double span = hi > lo ? hi - lo : fmax(fabs(hi), 1e-9), raw = span / 5, unit = 1, mag;
+	double least = fmax(LEAST_PART * fmax(fabs(lo), fabs(hi)), LEAST_SPAN);
+	double span = hi > lo ? fmax(hi - lo, least) : fmax(fabs(hi), 1e-9);
+	double raw = span / 5, unit = 1, mag;
 
 	if (a->dim == UNIT_BYTE)
 		unit = hi >= 1048576 ? 1048576 : hi >= 1024 ? 1024 : 1;
@@ -106,6 +113,9 @@ static enum nasc_status measure(const struct results *r, const char *name, struc
 		lo = fmin(lo, s->value);
 		hi = fmax(hi, s->value);
 	}
+	if (fmax(fabs(lo), fabs(hi)) > FARTHEST)
+		return nasc_fail(err, NASC_USAGE, "--plot: '%s' goes beyond %g, too far to draw",
+				 a->name, FARTHEST);
 	scale_axis(a, lo, hi);
 	return NASC_OK;
 }

@@ -133,8 +133,8 @@ void results_knee(struct results *r)
 
 		r->row[i].knee = false;
 		for (size_t k = 0; k < r->n_objectives; k++)
-			if (hi[k] > lo[k])
-				sum += (r->row[i].f[k] - lo[k]) / (hi[k] - lo[k]);
+			if (hi[k] / 2 > lo[k] / 2) /* halves: hi - lo may be no double */
+				sum += (r->row[i].f[k] / 2 - lo[k] / 2) / (hi[k] / 2 - lo[k] / 2);
 		if (sum < least) {
 			least = sum;
 			knee = &r->row[i];
