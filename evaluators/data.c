@@ -37,7 +37,7 @@ const struct cfg_field data_fields[] = {
 #define CIFAR_BATCH	 10000u /* images in a published batch: the most that one may hold */
 #define CIFAR_CLASSES	 10u
 #define CIFAR_BATCHES	 5u
-#define READ_CHUNK	 ((size_t)256 << 10)
+#define READ_CHUNK	 ((size_t)64 << 10)
 
 /* ---- idx ---------------------------------------------------------------------- */
 

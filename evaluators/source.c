@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK	      ((size_t)256 << 10)
+#define CHUNK	      ((size_t)64 << 10)
 #define DEFLATE_RATIO 1032u /* most bytes that one byte of deflate can stand for: zlib.net */
 
 static void *z_arena_alloc(void *arena, unsigned n, unsigned size)
