@@ -104,6 +104,7 @@ enum nasc_status file_begin(struct file_out *f, const char *path, struct nasc_er
 	int fd = -1;
 
 	f->fp = NULL;
+	f->name = path;
 	if (path[0] == '\0')
 		return nasc_fail(err, NASC_FAIL, "cannot write to a file without a name");
 	if (set_path(f, path, err))
@@ -165,13 +166,13 @@ enum nasc_status file_commit(struct file_out *f, struct nasc_err *err)
 	if (!ok && errno == 0)
 		errno = EIO; /* an earlier write failed and took its reason along */
 	if (!ok) {
-		file_fail(err, f->path, "cannot write", errno);
+		file_fail(err, f->name, "cannot write", errno);
 		fclose(fp);
 	} else if (fclose(fp) != 0) {
-		file_fail(err, f->path, "cannot write", errno);
+		file_fail(err, f->name, "cannot write", errno);
 		ok = false;
 	} else if (rename(f->tmp, f->path) != 0) {
-		file_fail(err, f->path, "cannot replace", errno);
+		file_fail(err, f->name, "cannot replace", errno);
 		ok = false;
 	}
 	if (!ok) {
@@ -179,7 +180,7 @@ enum nasc_status file_commit(struct file_out *f, struct nasc_err *err)
 		return err->code;
 	}
 	if (!sync_directory(f->path))
-		return file_fail(err, f->path, "cannot sync its directory", errno);
+		return file_fail(err, f->name, "cannot sync its directory", errno);
 	return NASC_OK;
 }
 

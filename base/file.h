@@ -20,6 +20,7 @@ enum nasc_status file_read(const char *path, size_t max, struct arena *a, char *
  * disk) has removed the temporary file. */
 struct file_out {
 	FILE *fp;
+	const char *name; /* as it was given, for messages; the caller's */
 	char path[4096], tmp[4096 + 32];
 };
 enum nasc_status file_begin(struct file_out *f, const char *path, struct nasc_err *err);

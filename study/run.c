@@ -190,8 +190,10 @@ static enum nasc_status loop_run(struct loop *l, struct nasc_err *err)
 				 "interrupted; the same command with --resume goes on, no finished "
 				 "evaluation is lost; %s is left as it was, with %llu candidates",
 				 l->options->out, (unsigned long long)l->replaced);
-	if (write_results(l, err))
+	if (write_results(l, err)) {
+		l->sum.stop_reason = NULL;
 		return err->code;
+	}
 	if (st)
 		return nasc_fail(err, st,
 				 "interrupted; the same command with --resume goes on, no finished "

@@ -166,7 +166,7 @@ struct study_options {
 	void *ctx;
 };
 struct study_summary {
-	const char *stop_reason;
+	const char *stop_reason; /* NULL: no results were written */
 	uint64_t evaluations, trained, failed, duplicates, resumed;
 	size_t front;
 	double hypervolume, wall_s;

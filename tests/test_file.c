@@ -39,6 +39,21 @@ static void leave(void)
 
 TestSuite(file, .init = enter, .fini = leave);
 
+/* These two of the C library's give way to the program's own. */
+static int fsync_errno, rename_errno;
+
+int fsync(int fd)
+{
+	errno = fsync_errno;
+	return fsync_errno ? -1 : fdatasync(fd);
+}
+
+int rename(const char *old, const char *new)
+{
+	errno = rename_errno;
+	return rename_errno ? -1 : renameat(AT_FDCWD, old, AT_FDCWD, new);
+}
+
 static void put(const char *path, const char *text)
 {
 	FILE *fp = fopen(path, "w");
@@ -174,6 +189,38 @@ Test(file, error_of_the_last_byte_is_seen)
 	cr_assert_eq(file_commit(&f, &err), NASC_FAIL);
 	cr_assert_not_null(strstr(err.msg, strerror(EFBIG)), "%s", err.msg);
 	cr_assert_eq(count_files(), 0);
+}
+
+/* The disk may be full only when the blocks are really asked for, or the folder read-only at the
+ * last moment. */
+Test(file, failed_sync_or_rename_keeps_the_old_file)
+{
+	static const char *const wants[] = {
+		"r.json: cannot write: No space left on device; make space there, then try again",
+		"r.json: cannot write: Input/output error",
+		"r.json: cannot replace: Read-only file system; allow writing there, or give "
+		"another path"
+	};
+
+	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+		struct nasc_err err = { 0 };
+		struct file_out f = { 0 };
+
+		put("r.json", "old");
+		fsync_errno = i == 0 ? ENOSPC : i == 1 ? EIO : 0;
+		rename_errno = i == 2 ? EROFS : 0;
+		cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK);
+		fputs("new", f.fp);
+		cr_assert_eq(file_commit(&f, &err), NASC_FAIL);
+		cr_assert_str_eq(err.msg, wants[i]);
+		assert_holds("r.json", "old");
+		cr_assert_eq(count_files(), 1);
+		fsync_errno = rename_errno = 0;
+		cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK);
+		fputs("new", f.fp);
+		cr_assert_eq(file_commit(&f, &err), NASC_OK);
+		assert_holds("r.json", "new");
+	}
 }
 
 Test(file, writes_through_links)

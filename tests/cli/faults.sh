@@ -1,0 +1,122 @@
+#!/bin/sh
+# Evaluators that fail: recorded, asked again as configured, never selected; and what a journal of
+# few rows forgets is asked again.
+. "$(dirname "$0")/lib.sh"
+
+cp "$here"/base/* .
+rm results.json
+search() {
+	"$nasc" search "$@" >/dev/null 2>err
+}
+# equal NAME A B: the same results but for times
+equal() {
+	timeless "$2" >equal.a
+	timeless "$3" >equal.b
+	same "$1" equal.a equal.b
+}
+# ids FILE LIST: of its `front` or of its `failed`
+ids() {
+	awk -v list="$2" '/^  "/ { at = $1 ~ "\"" list "\"" } at && /^ *(\{)?"id": / { gsub(/[^0-9]/, ""); print }' "$1" | sort
+}
+member() {
+	sed -n "s/^  \"$2\": \"*\([^\",]*\)\"*,.*/\1/p" "$1"
+}
+
+# ---- evaluators: one candidate in three goes wrong as $WRONG says, all others go well
+cat >wrong.sh <<'EVALUATOR'
+while IFS= read -r line; do
+	id=${line#*\"id\":}
+	id=${id%%,*}
+	good="{\"id\":$id,\"accuracy\":0.$((id / 7 % 9000 + 1000))}"
+	if [ $((id % 3)) -eq 0 ]; then eval "$WRONG"; else echo "$good"; fi
+done
+EVALUATOR
+sed 's/evaluator.sh\], timeout: 30 s/wrong.sh], timeout: 1 s/; s/evaluations: 40/evaluations: 12/' search.yaml >wrong.yaml
+while IFS='|' read -r name WRONG why; do
+	export WRONG
+	search wrong.yaml --jobs 3 --out "$name.json"
+	is "$name: the search goes on" "$? $(member "$name.json" evaluations)" "0 12"
+	ids "$name.json" failed >failed
+	if [ -s failed ]; then ok "$name: recorded"; else not_ok "$name: recorded" "$name.json"; fi
+	is "$name: the reason" "$(grep '"why"' "$name.json" | grep -cv -e "$why")" 0
+	is "$name: never on the front" "$(ids "$name.json" front | comm -12 - failed)" ""
+	rm -f "$name.json.journal"
+done <<'LIST'
+exit|exit 7|the program exited with status 7 without an answer
+crash|kill -SEGV $$|the program was killed by signal 11
+hang|sleep 60|no answer within 1 s
+other-id|echo '{"id":1,"accuracy":1}'|answer: id 1, must be
+garbage|echo 'accuracy is fine, thank you'|answer:1:1: not valid JSON
+nan|echo "{\"id\":$id,\"accuracy\":NaN}"|not valid JSON
+infinite|echo "{\"id\":$id,\"error\":1e999}"|answer: error: 
+negative|echo "{\"id\":$id,\"error\":-0.1}"|answer: error: -0.1 is outside
+above-one|echo "{\"id\":$id,\"accuracy\":1.5}"|answer: accuracy: 1.5 is outside
+two-answers|printf '%s\n%s\n' "$good" "$good"|answer: more than one line
+huge-line|printf %02000000d 0|answer: more than 1048576 bytes
+closed|exec >&-; sleep 60|closed its output without an answer
+says-so|echo "{\"id\":$id,\"failure\":\"no memory\"}"|the program reports: no memory
+LIST
+WRONG='echo "$good"' search wrong.yaml --out good.json
+is "no fault: exit code" $? 0
+is "no fault: nothing failed" "$(ids good.json failed)" ""
+sed 's/echo "$good"; fi/echo "$good"; fi; exit/' wrong.sh >once.sh
+sed 's/wrong.sh/once.sh/' wrong.yaml >once.yaml
+WRONG='echo "$good"' search once.yaml --jobs 2 --out once.json
+sed 's/once.sh/wrong.sh/' once.json >once.renamed
+equal "a program that exits after each answer: the same results" once.renamed good.json
+
+# ---- everything fails
+WRONG= && export WRONG
+sed 's/-eq 0/-ge 0/' wrong.sh >always.sh
+sed 's/wrong.sh/always.sh/; s/evaluations: 12/evaluations: 40/' wrong.yaml >always.yaml
+WRONG='exit 9' search always.yaml --jobs 2 --out always.json
+is "everything fails: exit code" $? 1
+is "everything fails: says why" "$(sed -n '$s/\([0-9]\)[0-9]* evaluations/N evaluations/p' err | grep -c 'N evaluations failed (--resume asks again), the first with: the program exited with status 9')" 1
+is "everything fails: the stop reason" "$(member always.json stop_reason)" "every evaluation failed"
+is "everything fails: stops early" "$([ "$(member always.json trained)" -lt 30 ] && echo early)" early
+is "everything fails: the front" "$(ids always.json front)" ""
+WRONG='exit 9' search always.yaml --set failures.enough=3 --out enough.json
+trained=$(member enough.json trained)
+is "3 failures are enough: stops after the round of the third" "$([ "$trained" -ge 3 ] && [ "$trained" -lt 9 ] && echo so)" so
+
+# ---- asked again
+WRONG='[ -e "tried.$id" ] || { : >"tried.$id"; exit 7; }; echo "$good"'
+for jobs in 1 3; do
+	rm -f tried.*
+	search wrong.yaml --set failures.retries=1 --jobs $jobs --out again$jobs.json
+	is "fails once, one retry, $jobs jobs: exit code" $? 0
+	is "fails once, one retry, $jobs jobs: nothing failed" "$(ids again$jobs.json failed)" ""
+	sed 's/"retries": 1/"retries": 0/' again$jobs.json >again.json
+	equal "fails once, one retry, $jobs jobs: as if it had not" again.json good.json
+done
+WRONG='echo "$id" >>asked; echo "{\"id\":$id,\"failure\":\"luck $(grep -c "^$id\$" asked)\"}"'
+search wrong.yaml --set failures.retries=2 --out never.json
+is "fails always, two retries: each asked three times" "$(sort asked | uniq -c | sed 's/^ *//; s/ .*//' | sort -u)" 3
+is "fails always, two retries: the last reason" "$(grep '"why"' never.json | grep -cv '"3 attempts, the last: the program reports: luck 3"')" 0
+ids never.json failed >failed
+is "fails always, two retries: never on the front" "$(ids never.json front | comm -12 - failed)" ""
+
+# ---- a short journal
+WRONG='echo "$good"'
+sed 's/evaluations: 12/evaluations: 60/; s/6 KiB/20 KiB/' wrong.yaml >long.yaml
+search long.yaml --set memory.journal=5 --jobs 2 --out long.json
+is "5 rows of journal: exit code" $? 0
+is "5 rows of journal: no more" "$(python3 -c 'import sqlite3; print(sqlite3.connect("long.json.journal").execute("SELECT count(*) FROM evaluation").fetchone()[0])' 2>/dev/null || echo 5)" 5
+cp long.json short.json
+rm long.json
+search long.yaml --set memory.journal=5 --jobs 3 --out long.json --resume
+equal "5 rows of journal, resumed: the same results" short.json long.json
+is "5 rows of journal, resumed: all five are used" "$(sed -n 's/.*"resumed": //p' long.json)" 5
+sed 's/wrong.sh/slow.sh/' long.yaml >slow.yaml
+sed 's/^while/sleep 0.1; while/; s/^	good/	sleep 0.01; good/' wrong.sh >slow.sh
+for i in 1 2 3 4 5 6; do
+	"$nasc" search slow.yaml --set memory.journal=5 --jobs 2 --out slow.json --resume >/dev/null 2>err &
+	pid=$!
+	sleep 0.3
+	kill -KILL $pid 2>/dev/null
+	wait $pid 2>/dev/null
+done
+search slow.yaml --set memory.journal=5 --jobs 2 --out slow.json --resume
+sed 's/slow.sh/wrong.sh/' slow.json >slow.renamed
+equal "5 rows of journal, killed 6 times: the same results" slow.renamed short.json
+done_testing
