@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "leak.h"
 #include "pool.h"
@@ -132,6 +133,36 @@ static void works_at_the_same_time(void)
 	pool_close(p);
 }
 
+struct late {
+	atomic_uint here;
+	bool written;
+};
+
+static void write_late(void *ctx, unsigned worker, size_t i)
+{
+	struct late *late = ctx;
+
+	(void)i;
+	atomic_fetch_add(&late->here, 1);
+	while (atomic_load(&late->here) < 2)
+		;
+	if (worker == 0)
+		return;
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	late->written = true;
+}
+
+/* The caller has nothing left to do while the other one still works. */
+static void waits_for_the_last(void)
+{
+	struct pool *p = start(2);
+	struct late late = { .written = false };
+
+	pool_run(p, 2, write_late, &late);
+	check(late.written, "waits for the other worker", 2, 2, 1);
+	pool_close(p);
+}
+
 int main(void)
 {
 	static const struct {
@@ -143,6 +174,7 @@ int main(void)
 		{ "thousands of short rounds", thousands_of_short_rounds },
 		{ "opens and closes without work", opens_and_closes_without_work },
 		{ "works at the same time", works_at_the_same_time },
+		{ "waits for the last", waits_for_the_last },
 	};
 	size_t n = sizeof tests / sizeof *tests;
 
