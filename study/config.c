@@ -48,13 +48,14 @@ static const struct cfg_field stop_fields[] = {
 		      "stop after this many different candidates"),
 	CFG_INT_FIELD(struct stop_cfg, generations, "0", 0, 1000000000, "generations",
 		      "stop after these, each as long as the strategy's first; 0: no limit"),
-	CFG_INT_FIELD(
-		struct stop_cfg, trained, "0", 0, 1000000000, "candidates",
-		"stop after the round in which this many have reached the evaluator; 0: no limit"),
+	CFG_INT_FIELD(struct stop_cfg, trained, "0", 0, 1000000000, "candidates",
+		      "stop after this many that reached the evaluator; 0: no limit"),
 	CFG_REAL_FIELD(struct stop_cfg, time_s, "0", 0, 3.6e7, UNIT_SECOND, "",
 		       "stop after this wall time; 0: no limit"),
-	CFG_REAL_FIELD(struct stop_cfg, hypervolume, "0", 0, 1e300, UNIT_NONE, "",
-		       "stop when the hypervolume has reached this; 0: no limit"),
+	CFG_REAL_FIELD(
+		struct stop_cfg, hypervolume, "0", 0, 1e300, UNIT_NONE, "",
+		"stop when the hypervolume, taken once a generation, has reached this; 0: no "
+		"limit"),
 	CFG_INT_FIELD(struct stop_cfg, stalled, "0", 0, 1000000000, "generations",
 		      "stop when the hypervolume gained too little over these; 0: no limit"),
 	CFG_REAL_FIELD(struct stop_cfg, stalled_gain, "1e-4", 0, 1, UNIT_NONE, "",
@@ -69,10 +70,11 @@ static const struct cfg_field failures_fields[] = {
 	CFG_END
 };
 static const struct cfg_field memory_fields[] = {
-	CFG_INT_FIELD(struct memory_cfg, front, "10000", 2, 10000000, "networks",
-		      "of the front; beyond, those that add the least to it are dropped"),
-	CFG_INT_FIELD(struct memory_cfg, seen, "262144", 1000, 1000000000, "candidates",
-		      "remembered, so as not to score them twice; the oldest are forgotten"),
+	CFG_INT_FIELD(struct memory_cfg, front, "10000", 10, 10000000, "networks",
+		      "of the front; of more those in the most crowded places are dropped"),
+	CFG_INT_FIELD(struct memory_cfg, seen, "262144", 1, 1000000000, "candidates",
+		      "remembered, so as not to score them twice, a round at least; the oldest are "
+		      "forgotten"),
 	CFG_INT_FIELD(struct memory_cfg, journal, "0", 0, 1000000000, "rows",
 		      "of the journal; the oldest are dropped and asked again; 0: keep all"),
 	CFG_END
