@@ -176,7 +176,7 @@ static double volume_three(struct volume *v, const double *f, size_t n)
  * worse than. Returns the new n. */
 static size_t join_front(double *front, size_t n, const double *p)
 {
-	size_t lo = 0, hi = n, left;
+	size_t lo = 0, hi = n, end, left;
 
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
@@ -186,17 +186,21 @@ static size_t join_front(double *front, size_t n, const double *p)
 		else
 			hi = mid;
 	}
-	left = lo;
-	for (size_t i = lo; i < n; i++) {
+	/* the place of the first that leaves is what p needs */
+	for (end = lo; end < n; end++)
+		if ((front[3 * end] >= p[0]) & (front[3 * end + 1] >= p[1]))
+			break;
+	memmove(front + 3 * (lo + 1), front + 3 * lo, 3 * (end - lo) * sizeof *front);
+	memcpy(front + 3 * lo, p, 3 * sizeof *front);
+	left = end + 1;
+	for (size_t i = end + 1; i < n; i++) {
 		if ((front[3 * i] >= p[0]) & (front[3 * i + 1] >= p[1]))
 			continue;
 		if (left < i)
 			memcpy(front + 3 * left, front + 3 * i, 3 * sizeof *front);
 		left++;
 	}
-	memmove(front + 3 * (lo + 1), front + 3 * lo, 3 * (left - lo) * sizeof *front);
-	memcpy(front + 3 * lo, p, 3 * sizeof *front);
-	return left + 1;
+	return left;
 }
 
 static double volume_four(struct volume *v, const double *f, size_t n)

@@ -6,9 +6,10 @@
 #include "order.h"
 
 /*
- * Ranking by divide and conquer on the objectives. The points are sorted
- * lexicographically and equal ones merged, so that a point can only be dominated
- * by one before it, and is if it is nowhere larger in objectives 1 .. m-1. Every
+ * The points are sorted lexicographically and equal ones merged, so that a point can
+ * only be dominated by one before it, and is if it is nowhere larger in objectives
+ * 1 .. m-1. Two and three objectives: a sweep that finds each point's front by
+ * bisection. More, and three where that would be slow: divide and conquer. Every
  * objective is replaced by its level, 0 .. n-1 in ascending order; splitting a set
  * at the middle of its levels takes at most log2(n) splits an objective, and the
  * last two objectives are swept with a tree of prefix maxima: O(n log^(m-1) n)
@@ -25,6 +26,8 @@ struct sorter {
 
 /* Up to this many comparisons are made one by one. */
 #define PAIRS_MAX 256
+/* Up to this many moves a point staircases are kept in arrays. */
+#define MOVES_MAX 100
 
 static void tree_raise(struct sorter *s, uint32_t level, uint32_t value)
 {
@@ -254,6 +257,90 @@ static void rank_two(const double *f, const uint32_t *first, size_t n, uint32_t 
 	}
 }
 
+/* What a front dominates in the second and third of three objectives: the corners, the
+ * second ascending and the third descending. */
+struct staircase {
+	size_t n, cap;
+	struct corner {
+		double y, z;
+	} * corner;
+};
+
+/* The corners that are not above y. */
+static size_t corners_up_to(const struct staircase *s, double y)
+{
+	size_t lo = 0;
+
+	for (size_t left = s->n; left > 0;) { /* without a branch to guess */
+		size_t half = (left + 1) / 2;
+
+		lo += s->corner[lo + half - 1].y <= y ? half : 0;
+		left -= half;
+	}
+	return lo;
+}
+
+static bool is_under(const struct staircase *s, const double *p)
+{
+	size_t at = corners_up_to(s, p[1]);
+
+	return at > 0 && s->corner[at - 1].z <= p[2];
+}
+
+/* Put in a point that is not under the staircase. Returns how many corners moved. */
+static size_t add_corner(struct staircase *s, const double *p, struct arena *scratch)
+{
+	size_t at = corners_up_to(s, p[1]), end = at;
+
+	while (end < s->n && s->corner[end].z >= p[2])
+		end++;
+	at -= at > 0 && s->corner[at - 1].y == p[1];
+	if (at == end && s->n == s->cap) {
+		struct corner *more = ARENA_NEW(scratch, struct corner, 2 * s->cap + 4);
+
+		if (s->n > 0)
+			memcpy(more, s->corner, s->n * sizeof *more);
+		s->corner = more;
+		s->cap = 2 * s->cap + 4;
+	}
+	if (end != at + 1)
+		memmove(s->corner + at + 1, s->corner + end, (s->n - end) * sizeof *s->corner);
+	s->corner[at] = (struct corner){ p[1], p[2] };
+	s->n += at + 1 - end;
+	return s->n - at;
+}
+
+/* Three objectives: a point, which can be dominated by those before it only, joins the
+ * first front whose staircase it is not under. As a front is dominated by the one before
+ * it, that is found by bisection. Returns false where the staircases are so long that
+ * to keep them takes longer than to divide and conquer. */
+static bool rank_three(const double *f, const uint32_t *first, size_t n, uint32_t *rank,
+		       struct arena *scratch)
+{
+	struct staircase *front = ARENA_NEW(scratch, struct staircase, n);
+	size_t fronts = 0, moved = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const double *p = f + 3 * (size_t)first[i];
+		size_t lo = 0, hi = fronts;
+
+		while (lo < hi) {
+			size_t mid = (lo + hi) / 2;
+
+			if (is_under(&front[mid], p))
+				lo = mid + 1;
+			else
+				hi = mid;
+		}
+		moved += add_corner(&front[lo], p, scratch);
+		if (moved > MOVES_MAX * n)
+			return false;
+		fronts += lo == fronts;
+		rank[i] = (uint32_t)lo;
+	}
+	return true;
+}
+
 static bool equal_rows(const double *a, const double *b, size_t m)
 {
 	for (size_t k = 0; k < m; k++)
@@ -279,7 +366,7 @@ static size_t rank_ordered(const double *f, size_t n, size_t m, const uint32_t *
 			found[i] = (uint32_t)i;
 	else if (m == 2)
 		rank_two(f, first, distinct, found, scratch);
-	else if (n > 0)
+	else if (n > 0 && !(m == 3 && rank_three(f, first, distinct, found, scratch)))
 		rank_many(f, m, first, distinct, found, scratch);
 	for (size_t i = 0, j = 0; i < n; i++) {
 		j += j + 1 < distinct && first[j + 1] == order[i];

@@ -73,6 +73,20 @@ Test(sets, rank_agrees_with_definition)
 	arena_free(&a);
 }
 
+/* Three objectives, the second and third of each layer traded one for the other: what a
+ * front dominates in these two has a thousand corners. */
+Test(sets, rank_of_long_staircases)
+{
+	const size_t n = 3000;
+	struct arena a = { 0 };
+	double *f = cloud(&a, n, 3, false);
+
+	for (size_t i = 0; i < n; i++)
+		f[3 * i + 2] = (double)(i % 3) / 4 - f[3 * i + 1];
+	check_rank(f, n, 3, &a);
+	arena_free(&a);
+}
+
 Test(sets, rank_takes_signed_zeros_as_equal)
 {
 	const double f[] = { 0.0, 1, -0.0, 1, 0.0, 2, -0.0, 3 };
