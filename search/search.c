@@ -6,9 +6,13 @@
 #include "strategies.h"
 
 const struct search_ops *const search_registry[] = {
-	&search_nsga2,	&search_sms_emoa,
-	&search_amosa,	&search_regularized_evolution,
-	&search_random, NULL,
+	&search_nsga2,
+	&search_nsga3,
+	&search_sms_emoa,
+	&search_amosa,
+	&search_regularized_evolution,
+	&search_random,
+	NULL,
 };
 
 const struct search_ops *search_find(const char *name)

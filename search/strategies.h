@@ -3,6 +3,6 @@
 #include "search.h"
 
 /* The rows of search_registry, one a file. */
-extern const struct search_ops search_amosa, search_nsga2, search_random,
+extern const struct search_ops search_amosa, search_nsga2, search_nsga3, search_random,
 	search_regularized_evolution, search_sms_emoa;
 #endif

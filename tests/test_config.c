@@ -65,7 +65,7 @@ static const struct {
 	{ SPACE "input: {height: 0}\n", "c.yaml:2: height: 0 is outside [1, 4096] pixels" },
 	{ SPACE "input: 28\n", "c.yaml:2: input: expected a map of keys" },
 	{ SPACE "strategy: {type: tabu}\n",
-	  "c.yaml:2: strategy: unknown type 'tabu', known are nsga2, sms_emoa, amosa, "
+	  "c.yaml:2: strategy: unknown type 'tabu', known are nsga2, nsga3, sms_emoa, amosa, "
 	  "regularized_evolution, random" },
 	{ SPACE "strategy: {type: nsga2, population: 3}\n",
 	  "c.yaml:2: population: 3 is outside [4, 1000000] individuals" },
@@ -249,7 +249,7 @@ Test(config, set_goes_over_the_file)
 		{ "seed", "--set seed: expected key=value, as strategy.population=64" },
 		{ "=3", "--set =3: expected key=value, as strategy.population=64" },
 		{ "strategy.type=tabu", "--set: strategy: unknown type 'tabu', known are nsga2, "
-					"sms_emoa, amosa, regularized_evolution, random" },
+					"nsga3, sms_emoa, amosa, regularized_evolution, random" },
 		{ "sead=3", "--set: unknown key 'sead'; did you mean 'seed'?" },
 	};
 	struct nasc_err err = { 0 };
