@@ -25,7 +25,7 @@ static const struct {
 	const char *name, *quick, *endless;
 } configs[] = {
 	{ "external", ANSWERS, "{command: [/bin/sh, -c, 'read -r line; exec sleep 600']}" },
-	{ "naswot", "{images: 16, repeats: 2}", "{images: 1000, repeats: 1000}" },
+	{ "naswot", "{images: 16, repeats: 2}", "{images: 256, repeats: 1000}" },
 	{ "synflow", "{repeats: 2}", "{repeats: 1000}" },
 	{ "train", "{batch: 32, shard: 16, fraction: 0.1}", "{epochs: 10000}" },
 };
