@@ -605,7 +605,7 @@ Test(strategies, amosa_clusters)
 
 /* ---- amosa: truncation by hypervolume --------------------------------------------- */
 
-static const char by_volume[] = "truncation: hypervolume\ndifferential: 0.9\nreturn_every: 1\n";
+#define BY_VOLUME "truncation: hypervolume\ndifferential: 0.9\nreturn_every: 1\n"
 
 Test(strategies, amosa_by_volume)
 {
@@ -620,13 +620,14 @@ Test(strategies, amosa_by_volume)
 	struct arena a = { 0 };
 	void *cfg = arena_alloc(&a, 1, ops->cfg_size, alignof(max_align_t));
 
-	cr_assert_eq(read_cfg(ops, by_volume, cfg, &a, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(read_cfg(ops, BY_VOLUME, cfg, &a, &err), NASC_OK, "%s", err.msg);
 	for (size_t i = 0; i < sizeof bars / sizeof *bars; i++)
 		check_median(&bars[i], cfg);
 	arena_free(&a);
 }
 
-/* Its moves stay in the domain and its answer is of what it was told. */
+/* Its moves stay in the domain and its answer is of what it was told, also where seven
+ * moves return to members of one archive. */
 Test(strategies, amosa_by_volume_conforms)
 {
 	const struct search_ops *ops = search_find("amosa");
@@ -634,7 +635,7 @@ Test(strategies, amosa_by_volume_conforms)
 	struct arena a = { 0 };
 	void *cfg = arena_alloc(&a, 1, ops->cfg_size, alignof(max_align_t));
 
-	cr_assert_eq(read_cfg(ops, by_volume, cfg, &a, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(read_cfg(ops, BY_VOLUME "batch: 7\n", cfg, &a, &err), NASC_OK, "%s", err.msg);
 	for (size_t kind = 0; kind < DOMAINS; kind++)
 		for (size_t m = 1; m <= 4; m++) {
 			struct search_var var[VARS];
