@@ -10,7 +10,8 @@
  *
  * What a strategy holds is a hundred points, or all that it found: that helps those which
  * keep all, most where the front is easy to reach. --archive measures the front of all that
- * was evaluated instead, which is what a study of networks reports.
+ * was evaluated instead, which is what a study of networks reports; in three objectives
+ * that can be more than the 2,000 points have.
  */
 #include <math.h>
 #include <stdio.h>
