@@ -64,7 +64,7 @@ struct search {
 	const struct search_domain *domain;
 	struct arena *arena; /* lives as long as the run */
 	struct rng *rng;
-	uint64_t budget; /* evaluations planned; 0: not known. Schedules may use it */
+	uint64_t budget;  /* evaluations planned; 0: not known. Schedules may use it */
 	uint64_t repeats; /* told without using up any of it, as the caller counts them */
 };
 

@@ -45,13 +45,13 @@ static const struct cfg_field input_fields[] = {
 };
 static const struct cfg_field stop_fields[] = {
 	CFG_INT_FIELD(struct stop_cfg, evaluations, "1000", 1, 1000000000, "candidates",
-		      "stop after this many different candidates"),
+		      "stop after this many candidates; repeats that are remembered do not count"),
 	CFG_INT_FIELD(struct stop_cfg, generations, "0", 0, 1000000000, "generations",
 		      "stop after these, each as long as the strategy's first; 0: no limit"),
 	CFG_INT_FIELD(struct stop_cfg, trained, "0", 0, 1000000000, "candidates",
 		      "stop after this many that reached the evaluator; 0: no limit"),
 	CFG_REAL_FIELD(struct stop_cfg, time_s, "0", 0, 3.6e7, UNIT_SECOND, "",
-		       "stop after this wall time; 0: no limit"),
+		       "begin no candidate after this wall time of one call; 0: no limit"),
 	CFG_REAL_FIELD(
 		struct stop_cfg, hypervolume, "0", 0, 1e300, UNIT_NONE, "",
 		"stop when the hypervolume, taken once a generation, has reached this; 0: no "

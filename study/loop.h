@@ -80,4 +80,5 @@ void stop_generation(struct loop *l, double hypervolume);
 bool stop_asks_hypervolume(const struct loop *l);
 bool stop_keeps_goal(const struct study *s, const double *value);
 const char *stop_reason(const struct loop *l); /* NULL: go on */
+bool stop_is_time(const struct loop *l);       /* the reason, if there is one */
 #endif

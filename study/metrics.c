@@ -230,11 +230,16 @@ static enum nasc_status read_bounds(const struct study *s, const struct bounds *
 
 static enum nasc_status resolve_bounds(struct study *s, struct nasc_err *err)
 {
+	const struct yaml_node *goal = s->config->goal;
 	const struct bounds bounds = { "constraints", s->bound, &s->n_bounds };
 	const struct bounds goals = { "goal", s->goal, &s->n_goals };
 
+	if (goal && goal->n == 0)
+		return config_fail(
+			&s->config->doc, goal->line, err,
+			"goal: empty, expected figures with bounds: {params: \"<= 10 k\"}");
 	if (read_bounds(s, &bounds, s->config->constraints, err) ||
-	    read_bounds(s, &goals, s->config->goal, err))
+	    read_bounds(s, &goals, goal, err))
 		return err->code;
 	for (size_t i = 1, at = s->model[0].ops->n_metrics;
 	     s->config->fit_targets && i < s->n_models; at += s->model[i++].ops->n_metrics) {
@@ -393,9 +398,12 @@ static enum nasc_status check_known(struct study *s, struct nasc_err *err)
 	fails = study_costs(s, &net, &a, value, &bounds, &ignored) != NASC_OK;
 	arena_free(&a);
 	unknown = fails ? NULL : study_unknown(s, value, false);
+	for (size_t i = 0; !fails && !unknown && i < s->n_goals; i++)
+		if (isnan(value[s->goal[i].metric]) && !s->metric[s->goal[i].metric].dear)
+			unknown = &s->metric[s->goal[i].metric];
 	if (!unknown)
 		return NASC_OK;
-	section = s->config->constraints ? "constraints" : "targets";
+	section = s->config->constraints ? "constraints" : s->config->goal ? "goal" : "targets";
 	for (size_t i = 0; i < s->n_objectives; i++)
 		if (unknown == &s->metric[s->objective[i]])
 			section = "objectives";

@@ -27,7 +27,7 @@ static void canonical_genes(double *x, void *ctx)
 
 /* What a round proposed: n rows for tell(), and those of them that are to be scored. */
 struct proposals {
-	size_t n, n_fresh;
+	size_t n, n_fresh, n_scored;
 	double *x, *f, *violation;
 	size_t *of; /* each row's place in fresh; SIZE_MAX: f and violation were remembered */
 	struct candidate **fresh;
@@ -84,7 +84,37 @@ static void tell(struct loop *l, struct proposals *p)
 	l->search.ops->tell(&l->search, p->x, p->f, p->violation, p->n);
 }
 
-/* Of a round that was interrupted: what was scored all the same. */
+/* Score what is new. While no evaluation has worked, no more are begun at once than it
+ * takes to give up: a broken evaluator costs no whole round. */
+static enum nasc_status score(struct loop *l, struct proposals *p, struct nasc_err *err)
+{
+	uint64_t enough = (uint64_t)l->study->config->failures.enough;
+	uint64_t trained = l->sum.trained, broken = l->n_broken;
+
+	p->n_scored = 0;
+	while (p->n_scored < p->n_fresh) {
+		struct candidate **from = p->fresh + p->n_scored;
+		size_t n = p->n_fresh - p->n_scored;
+		bool doubtful = l->study->evaluator.ops && trained == broken;
+
+		if (doubtful && broken >= enough)
+			return NASC_OK;
+		if (doubtful && enough - broken < n)
+			n = (size_t)(enough - broken);
+		if (scorer_run(l->scorer, from, n, err))
+			return err->code;
+		for (size_t i = 0; i < n; i++) {
+			trained += from[i]->trained;
+			broken += from[i]->trained && from[i]->why;
+			if (from[i]->why) /* the scorer's, until it is called again */
+				from[i]->why = arena_strdup(&l->round, from[i]->why);
+		}
+		p->n_scored += n;
+	}
+	return NASC_OK;
+}
+
+/* Of a round that was not finished: what was scored all the same. */
 static void take_scored(struct loop *l, struct candidate **fresh, size_t n)
 {
 	bool dear = l->study->evaluator.ops != NULL;
@@ -105,10 +135,13 @@ static enum nasc_status run_round(struct loop *l, struct nasc_err *err)
 	struct proposals p;
 
 	propose(l, &p);
-	if (scorer_run(l->scorer, p.fresh, p.n_fresh, err)) {
-		if (err->code == NASC_INTERRUPTED)
-			take_scored(l, p.fresh, p.n_fresh);
+	if (score(l, &p, err) && err->code != NASC_INTERRUPTED)
 		return err->code;
+	if (p.n_scored < p.n_fresh) {
+		bool cancelled = l->options->cancel && atomic_load(l->options->cancel);
+
+		take_scored(l, p.fresh, p.n_fresh);
+		return cancelled ? err->code : NASC_OK; /* else a stop rule holds now */
 	}
 	tell(l, &p);
 	l->sum.evaluations += p.n_fresh;
@@ -142,11 +175,23 @@ static enum nasc_status write_results(struct loop *l, struct nasc_err *err)
 	return results_write(l->study, &r, l->options->out, err);
 }
 
+static enum nasc_status open_strategy(struct loop *l, uint64_t budget, struct nasc_err *err)
+{
+	const struct study_config *c = l->study->config;
+
+	rng_stream(&l->rng, c->seed, RNG_STRATEGY, 0);
+	if (search_open(&l->search, c->strategy, c->strategy_cfg, &l->domain, l->study->arena,
+			&l->rng, budget, err))
+		return nasc_wrap(err, "%s: strategy", c->doc.file);
+	return NASC_OK;
+}
+
 static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 {
 	struct study *s = l->study;
 	const struct study_config *c = s->config;
 	struct search_var *var;
+	struct arena_mark mark;
 
 	l->n_vars = study_vars(s);
 	l->n_obj = s->n_objectives;
@@ -160,14 +205,35 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 					    .var = var,
 					    .canonical = c->problem ? NULL : canonical_genes,
 					    .ctx = l };
-	rng_stream(&l->rng, c->seed, RNG_STRATEGY, 0);
-	if (search_open(&l->search, c->strategy, c->strategy_cfg, &l->domain, s->arena, &l->rng,
-			(uint64_t)c->stop.evaluations, err))
-		return nasc_wrap(err, "%s: strategy", c->doc.file);
+	mark = arena_mark(s->arena);
+	if (open_strategy(l, (uint64_t)c->stop.evaluations, err))
+		return err->code;
 	l->cap = l->search.ops->batch(&l->search);
 	stop_init(l);
+	/* A strategy that plans ahead must know the real end, which a limit in generations
+	 * gives only when their size is known. */
+	if (l->limit < (uint64_t)c->stop.evaluations) {
+		if (l->search.ops->close)
+			l->search.ops->close(&l->search);
+		arena_rewind(s->arena, mark);
+		if (open_strategy(l, l->limit, err))
+			return err->code;
+	}
 	kept_init(l);
 	return scorer_open(&l->scorer, s, l->options, err);
+}
+
+/* What is there says more than a run that was cut short. */
+static enum nasc_status keep_results(struct loop *l, enum nasc_status st, struct nasc_err *err)
+{
+	const char *reason = l->sum.stop_reason;
+
+	l->sum.stop_reason = NULL;
+	return nasc_fail(err, st,
+			 "stopped (%s) after %llu candidates; the same command with --resume goes "
+			 "on, no finished evaluation is lost; %s is left as it was, with %llu",
+			 reason, (unsigned long long)l->sum.evaluations, l->options->out,
+			 (unsigned long long)l->replaced);
 }
 
 static enum nasc_status loop_run(struct loop *l, struct nasc_err *err)
@@ -185,11 +251,8 @@ static enum nasc_status loop_run(struct loop *l, struct nasc_err *err)
 	if (st)
 		l->sum.stop_reason = "interrupted";
 	report(l, true);
-	if (st && l->sum.evaluations < l->replaced)
-		return nasc_fail(err, st,
-				 "interrupted; the same command with --resume goes on, no finished "
-				 "evaluation is lost; %s is left as it was, with %llu candidates",
-				 l->options->out, (unsigned long long)l->replaced);
+	if (l->sum.evaluations < l->replaced && (st || stop_is_time(l)))
+		return keep_results(l, st ? st : NASC_FAIL, err);
 	if (write_results(l, err)) {
 		l->sum.stop_reason = NULL;
 		return err->code;
@@ -204,6 +267,9 @@ static enum nasc_status loop_run(struct loop *l, struct nasc_err *err)
 				 "all %llu evaluations failed (--resume asks again), the first "
 				 "with: %s",
 				 (unsigned long long)l->sum.trained, l->first_broken);
+	if (l->sum.evaluations == 0)
+		return nasc_fail(err, NASC_FAIL, "stopped (%s) before any candidate was scored",
+				 l->sum.stop_reason);
 	if (l->sum.front == 0)
 		return nasc_fail(err, NASC_INFEASIBLE,
 				 "none of %llu candidates kept every constraint%s%s; see %s",

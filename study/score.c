@@ -21,6 +21,8 @@ struct scorer {
 	const struct study_options *options;
 	struct pool *pool;
 	struct journal *journal; /* NULL without evaluator */
+	double deadline_s;	 /* by clock_s(): no candidate is begun after it */
+	atomic_bool skipped;	 /* some of the batch were not begun */
 	unsigned n_workers;
 	struct worker *worker;
 	pthread_mutex_t lock; /* journal, arena, status */
@@ -130,7 +132,8 @@ static bool stopped(struct scorer *sc)
 	pthread_mutex_lock(&sc->lock);
 	bad = sc->status != NASC_OK;
 	pthread_mutex_unlock(&sc->lock);
-	return bad || (sc->options->cancel && atomic_load(sc->options->cancel));
+	return bad || (sc->options->cancel && atomic_load(sc->options->cancel)) ||
+	       clock_s() >= sc->deadline_s;
 }
 
 /* ---- the evaluator --------------------------------------------------------------- */
@@ -302,7 +305,9 @@ static void score_one(void *ctx, unsigned worker, size_t i)
 	if (s->config->problem) {
 		c->violation = s->config->problem->evaluate(c->x, study_vars(s), c->value,
 							    s->n_objectives);
-	} else if (!stopped(sc)) {
+	} else if (stopped(sc)) {
+		atomic_store(&sc->skipped, true);
+	} else {
 		score_network(sc, &sc->worker[worker], c);
 	}
 }
@@ -397,6 +402,7 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 	sc->study = s;
 	sc->options = o;
 	pthread_mutex_init(&sc->lock, NULL);
+	sc->deadline_s = s->config->stop.time_s > 0 ? clock_s() + s->config->stop.time_s : INFINITY;
 	sc->n_workers = o->jobs;
 	sc->worker = ARENA_NEW(&sc->arena, struct worker, o->jobs);
 	if ((s->evaluator.ops && open_journal(sc, err)) || pool_open(&sc->pool, o->jobs, err)) {
@@ -413,6 +419,7 @@ enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, s
 {
 	arena_rewind(&sc->arena, sc->reasons);
 	sc->batch = batch;
+	atomic_store(&sc->skipped, false);
 	pool_run(sc->pool, n, score_one, sc);
 	if (sc->status) { /* a journal that cannot be written comes before a wish to stop */
 		*err = sc->err;
@@ -420,6 +427,8 @@ enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, s
 	}
 	if (sc->options->cancel && atomic_load(sc->options->cancel))
 		return nasc_fail(err, NASC_INTERRUPTED, "interrupted");
+	if (atomic_load(&sc->skipped))
+		return nasc_fail(err, NASC_INTERRUPTED, "out of time");
 	return NASC_OK;
 }
 

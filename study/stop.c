@@ -67,6 +67,13 @@ static bool stalled(const struct loop *l)
 	return generations && l->level > 0 && l->generation - l->level_since >= generations;
 }
 
+static const char reason_time[] = "time";
+
+bool stop_is_time(const struct loop *l)
+{
+	return l->sum.stop_reason == reason_time;
+}
+
 const char *stop_reason(const struct loop *l)
 {
 	const struct study_config *c = l->study->config;
@@ -85,7 +92,7 @@ const char *stop_reason(const struct loop *l)
 	if (stalled(l))
 		return "hypervolume stalled";
 	if (stop->time_s > 0 && clock_s() - l->start_s >= stop->time_s)
-		return "time";
+		return reason_time;
 	if (l->stale >= STALE_LEAST && l->stale >= STALE_ROUNDS * l->cap)
 		return "space exhausted";
 	if (l->sum.trained >= (uint64_t)c->failures.enough && l->n_broken == l->sum.trained)

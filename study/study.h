@@ -32,7 +32,7 @@ struct stop_cfg {
 	int64_t evaluations; /* candidates scored; always given */
 	int64_t generations; /* a generation: what the strategy asks for first */
 	int64_t trained;     /* candidates that reached the evaluator */
-	double time_s;
+	double time_s;	     /* wall time of one call; no candidate is begun later */
 	double hypervolume;  /* reached */
 	int64_t stalled;     /* generations in which the hypervolume gained less than ... */
 	double stalled_gain; /* ... this part of itself */
