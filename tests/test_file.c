@@ -198,8 +198,8 @@ Test(file, failed_sync_or_rename_keeps_the_old_file)
 	static const char *const wants[] = {
 		"r.json: cannot write: No space left on device; make space there, then try again",
 		"r.json: cannot write: Input/output error",
-		"r.json: cannot replace: Read-only file system; allow writing there, or give "
-		"another path"
+		("r.json: cannot replace: Read-only file system; "
+		 "allow writing there, or give another path"),
 	};
 
 	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
