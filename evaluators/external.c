@@ -26,7 +26,8 @@
  * and one line back on its standard output, one of
  *   {"id":7,"accuracy":0.91}   {"id":7,"error":0.09}   {"id":7,"failure":"why"}
  * Other members of the answer are ignored. What the program writes to standard
- * error is not shown; its last line goes into the reason of a failure. */
+ * error is not shown; its last line goes into the reason where the program ends
+ * without an answer. Not where it goes on: what has come by then is chance. */
 
 #define LINE_MAX_BYTES ((size_t)1 << 20)
 #define SLICE_MS       200 /* between two looks at request->cancel */
@@ -45,7 +46,7 @@ struct external_worker {
 	char *line;	    /* LINE_MAX_BYTES */
 	bool tail_ended;
 	size_t tail_len;
-	char tail[128]; /* last line of its standard error */
+	char tail[128]; /* last line of its standard error so far */
 };
 
 static const struct cfg_field external_fields[] = {
@@ -316,6 +317,17 @@ static void drain_stderr(struct external_worker *w)
 		close_fd(&w->err);
 }
 
+/* Read to the end, which a child that outlives the program may put off. False: not within @ms. */
+static bool stderr_ended(struct external_worker *w, long ms)
+{
+	for (long waited = 0; w->err >= 0 && waited <= ms; waited += 2) {
+		drain_stderr(w);
+		if (w->err >= 0)
+			sleep_ms(2);
+	}
+	return w->err < 0;
+}
+
 /* True when the exchange is over, with @end. */
 static bool receive_some(struct external_worker *w, bool all_sent, enum exchange *end)
 {
@@ -440,8 +452,9 @@ static enum eval_outcome take_answer(const cJSON *json, uint64_t id, struct eval
 static enum eval_outcome take_silence(struct external_worker *w, enum exchange end, double timeout,
 				      struct eval_result *result)
 {
-	const char *comma = "";
-	siginfo_t info;
+	siginfo_t info = { 0 };
+	bool gone = end == ENDED && process_ended(w->pid, EXIT_GRACE_MS, &info);
+	bool quote = gone && stderr_ended(w, EXIT_GRACE_MS) && w->tail_len > 0;
 	char what[80];
 
 	if (end == TIMED_OUT)
@@ -452,20 +465,15 @@ static enum eval_outcome take_silence(struct external_worker *w, enum exchange e
 	else if (end == TOO_MUCH)
 		snprintf(what, sizeof what,
 			 "answer: more than one line, or before the request was read");
-	else if (!process_ended(w->pid, EXIT_GRACE_MS, &info))
+	else if (!gone)
 		snprintf(what, sizeof what, "the program closed its output without an answer");
 	else if (info.si_code == CLD_EXITED)
 		snprintf(what, sizeof what, "the program exited with status %d without an answer",
 			 info.si_status);
 	else
 		snprintf(what, sizeof what, "the program was killed by signal %d", info.si_status);
-	if (w->err >= 0)
-		drain_stderr(w);
-	if (w->tail_len)
-		comma = ": ";
-	fail(result, "%s%s%s", what, comma, w->tail_len ? w->tail : "");
 	process_kill(w);
-	return EVAL_FAILED;
+	return fail(result, "%s%s%s", what, quote ? ": " : "", quote ? w->tail : "");
 }
 
 /* One line, in malloc()ed memory. */
@@ -490,9 +498,9 @@ static char *request_text(const struct eval_request *request, double budget, siz
 	return NULL;
 }
 
-/* A process that had answered before and now ends without a word may have ended
- * on its own account (one answer a process, a limit of its own), so the candidate
- * is asked again of a fresh one, and only that one's end counts against it. */
+/* A process that had answered before and now ends may have ended on its own account (one answer
+ * a process, a limit of its own), so the candidate is asked again of a fresh one. Only that
+ * one's end counts against it, and whatever it has written to standard error is about it. */
 static enum exchange converse(struct external_worker *w, char *const *argv, const char *text,
 			      size_t n, const struct external_cfg *cfg, const atomic_bool *cancel,
 			      int *start_errno)
@@ -501,7 +509,7 @@ static enum exchange converse(struct external_worker *w, char *const *argv, cons
 
 	if (process_idle(w)) {
 		end = exchange(w, text, n, cfg->timeout, cancel);
-		if (end != ENDED || w->len > 0)
+		if (end != ENDED)
 			return end;
 	}
 	process_kill(w);

@@ -21,7 +21,8 @@ struct config {
 	double timeout, budget;
 };
 
-/* Reads candidates; $id is the id of the present one, $n counts them. */
+/* Reads candidates; $id is the id of the present one, $n counts them. Holds
+ * %%, so it is no format of printf(). */
 #define EACH		"n=0; while IFS= read -r line; do n=$((n+1)); id=${line#*:}; id=${id%%,*}; "
 #define DONE		"; done"
 #define GOOD		"echo \"{\\\"id\\\":$id,\\\"accuracy\\\":0.25}\""

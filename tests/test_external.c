@@ -69,7 +69,8 @@ Test(external, request)
 	cJSON *json;
 	FILE *fp = fdopen(mkstemp(path), "r");
 
-	snprintf(script, sizeof script, EACH "printf '%%s\\n' \"$line\" >%s; " GOOD DONE, path);
+	snprintf(script, sizeof script, "%sprintf '%%s\\n' \"$line\" >%s; %s", EACH, path,
+		 GOOD DONE);
 	start(&b, script, 10);
 	cr_assert_eq(ask(&b, 7, &r), EVAL_OK, "%s", r.why);
 	cr_assert(fgets(line, sizeof line, fp));
@@ -118,7 +119,7 @@ static const struct fault {
 } faults[] = {
 	{ "hangs", WRONG("sleep 100"), "no answer within 1 s" },
 	{ "hangs deaf to SIGTERM", "trap '' TERM; " WRONG("sleep 100"), "no answer within 1 s" },
-	{ "spams standard error", WRONG("yes >&2"), "no answer within 1 s: y" },
+	{ "spams standard error", WRONG("yes >&2"), "no answer within 1 s" },
 	{ "exits", WRONG("exit 3"), "the program exited with status 3 without an answer" },
 	{ "exits with a reason", WRONG("printf 'Traceback\\nImportError: torch\\n\\n' >&2; exit 1"),
 	  "exited with status 1 without an answer: ImportError: torch" },
@@ -172,6 +173,43 @@ Test(external, faults, .timeout = 120)
 			cr_assert_eq(ask(&b, 2, &r), EVAL_OK, "%s: then: %s", f->what, r.why);
 			cr_assert_eq(r.value[0], 0.25, "%s", f->what);
 		}
+		stop(&b);
+	}
+}
+
+/* As WRONG(), but the others write to standard error too. */
+#define NOISY(commands)                                                                            \
+	EACH "if [ $id = 1 ]; then " commands "; else echo of $id >&2; " GOOD "; fi" DONE
+
+/* The reason is the candidate's own and whole, whatever the process has written to standard error
+ * for those before it: else it would depend on how the candidates fell to the workers. */
+Test(external, reason_quotes_what_is_its_own, .timeout = 60)
+{
+	static const struct fault own[] = {
+		{ "two lines", NOISY("printf '\\n\\n'"),
+		  "answer: more than one line, or before the request was read" },
+		{ "huge line", NOISY("head -c 2000000 /dev/zero | tr '\\000' x"),
+		  "answer: more than 1048576 bytes without a newline" },
+		{ "hangs", NOISY("echo $n >&2; sleep 100"), "no answer within 2 s" },
+		{ "half an answer", NOISY("printf '{'; exit 5"),
+		  "the program exited with status 5 without an answer" },
+		{ "silence", NOISY("exit 6"),
+		  "the program exited with status 6 without an answer" },
+		{ "a child has the last word", NOISY("{ sleep 0.4; echo late >&2; } >&- & exit 7"),
+		  "the program exited with status 7 without an answer: late" },
+		{ "a child has no last word", NOISY("yes >&2 & exit 8"),
+		  "the program exited with status 8 without an answer" },
+	};
+
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+		struct eval_result r;
+		struct bench b;
+
+		start(&b, own[i].script, 2);
+		cr_assert_eq(ask(&b, 2, &r), EVAL_OK, "%s: %s", own[i].what, r.why);
+		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+		cr_assert_eq(ask(&b, 1, &r), EVAL_FAILED, "%s", own[i].what);
+		cr_assert_str_eq(r.why, own[i].want, "%s: '%s'", own[i].what, r.why);
 		stop(&b);
 	}
 }

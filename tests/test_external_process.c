@@ -33,7 +33,7 @@ Test(external_process, grandchildren_die_too)
 	struct bench b;
 	long pid;
 
-	snprintf(script, sizeof script, EACH "sleep 100 & echo $! >%s; wait" DONE, path);
+	snprintf(script, sizeof script, "%ssleep 100 & echo $! >%s; wait%s", EACH, path, DONE);
 	start(&b, script, 0.5);
 	cr_assert_eq(ask(&b, 1, &r), EVAL_FAILED);
 	cr_assert_eq(fscanf(fp, "%ld", &pid), 1);
@@ -58,8 +58,8 @@ Test(external_process, dies_with_its_parent)
 	char c;
 	long pid;
 
-	snprintf(script, sizeof script,
-		 "echo $$ >%s; " EACH GOOD DONE "; while :; do sleep 0.1; done", path);
+	snprintf(script, sizeof script, "echo $$ >%s; %s; while :; do sleep 0.1; done", path,
+		 EACH GOOD DONE);
 	cr_assert_eq(pipe(ready), 0);
 	parent = fork();
 	if (parent == 0) {
@@ -209,7 +209,7 @@ Test(external_process, end_of_input_reaches_the_process)
 	struct bench b;
 	void *first;
 
-	snprintf(script, sizeof script, EACH GOOD DONE "; sleep 0.2; echo bye >>%s", path);
+	snprintf(script, sizeof script, "%s; sleep 0.2; echo bye >>%s", EACH GOOD DONE, path);
 	start(&b, script, 10);
 	cr_assert_eq(ask(&b, 1, &r), EVAL_OK);
 	first = b.worker;

@@ -65,6 +65,24 @@ WRONG='echo "$good"' search once.yaml --jobs 2 --out once.json
 sed 's/once.sh/wrong.sh/' once.json >once.renamed
 equal "a program that exits after each answer: the same results" once.renamed good.json
 
+# ---- reasons quote standard error, but only what is the failed candidate's own
+sed 's/else /else echo "of $id" >\&2; /' wrong.sh >noisy.sh
+sed 's/wrong.sh/noisy.sh/; s/evaluations: 12/evaluations: 40/; s/6 KiB/20 KiB/' wrong.yaml >noisy.yaml
+WRONG='case $((id / 3 % 4)) in 0) exit 7;; 1) printf {; exit 8;; 2) printf "\n\n";; *) echo gone >&2; kill -KILL $$;; esac'
+for jobs in 1 3; do
+	search noisy.yaml --jobs $jobs --out noisy$jobs.json
+	is "standard error, $jobs jobs: exit code" $? 0
+done
+equal "standard error: the same results at 1 and 3 jobs" noisy1.json noisy3.json
+sed -n 's/.*"why": "\(.*\)".*/\1/p' noisy1.json | sort -u >whys
+cat >whys.want <<'WHYS'
+answer: more than one line, or before the request was read
+the program exited with status 7 without an answer
+the program exited with status 8 without an answer
+the program was killed by signal 9: gone
+WHYS
+same "standard error: the reasons" whys whys.want
+
 # ---- everything fails
 WRONG= && export WRONG
 sed 's/-eq 0/-ge 0/' wrong.sh >always.sh
