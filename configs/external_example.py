@@ -18,6 +18,8 @@ JSON to its standard input and waits for one line on its standard output:
 - Standard output is for answers alone, so print() everything else to sys.stderr. Its last line is
   shown when the program dies.
 - End of input means that the search is over: leave.
+- Were nasc killed (kill -9), this program would end too, but not the programs that it started. So a
+  shell script around the real evaluator ends in `exec python3 train.py`, not in `python3 train.py`.
 - Same line in, same answer out: derive every random number from seed and id. A resumed search, or
   one with another number of workers, hands the candidates to other processes.
 """

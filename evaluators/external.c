@@ -177,7 +177,8 @@ static void process_kill(struct external_worker *w)
 /* The child, from fork() to exec(): nothing here that could wait for another thread. Default
  * signals, none blocked, a process group of its own: Ctrl-C in the terminal reaches nasc
  * alone, which then decides. Were nasc itself killed, the kernel ends the program, which
- * may not heed the end of its input; the signal comes when the thread ends that is @parent's. */
+ * may not heed the end of its input; the signal comes when the thread ends that is @parent's.
+ * It does not reach the program's own children, as process_kill() does. */
 static void become(char *const *argv, const int fd[3], int report, pid_t parent)
 {
 	struct sigaction standard = { .sa_handler = SIG_DFL };
