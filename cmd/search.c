@@ -65,12 +65,15 @@ static enum nasc_status search(const struct cmd_args *a, struct arena *arena, st
 	const char *out = cmd_value(a, "out");
 	struct study_options o = { .out = out ? out : "results.json",
 				   .resume = cmd_flag(a, "resume"),
+				   .retry_failed = cmd_flag(a, "retry-failed"),
 				   .progress = show_progress };
 	struct study_config config;
 	struct study_summary summary = { 0 };
 	struct study study;
 	enum nasc_status st;
 
+	if (o.retry_failed && !o.resume)
+		return nasc_fail(err, NASC_USAGE, "--retry-failed goes with --resume only");
 	if (cmd_jobs(a, &o.jobs, err) || cmd_seed(a, arena, &seed, err))
 		return err->code;
 	if (seed)
@@ -104,6 +107,7 @@ static const struct cmd_option options[] = {
 	{ "seed", "N", "seed of the run, instead of the config's" },
 	{ "jobs", "N", "candidates worked on at once [one per processor]" },
 	{ "resume", NULL, "go on with an earlier run of the same config" },
+	{ "retry-failed", NULL, "with --resume: ask the evaluator again where it failed" },
 	{ "set", "KEY=VALUE", "change one key, as strategy.population=64; repeatable" },
 	{ .name = NULL }
 };
@@ -115,7 +119,10 @@ const struct cmd cmd_search = {
 		"Every finished evaluation is in the journal before it is used: after Ctrl-C, a "
 		"kill or\n"
 		"a crash the same command with --resume goes on where it was, and ends with the\n"
-		"same results, at any --jobs.\n",
+		"same results, at any --jobs. A failure is a finished evaluation too: "
+		"--retry-failed "
+		"asks\n"
+		"again for these alone, after the evaluator was mended.\n",
 	.min_args = 1,
 	.max_args = 1,
 	.option = options,

@@ -212,6 +212,13 @@ static bool prepare(struct journal *j, sqlite3_stmt **st, const char *sql)
 	return sqlite3_prepare_v3(j->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL) == SQLITE_OK;
 }
 
+static bool drop_failed(struct journal *j)
+{
+	_Static_assert(EVAL_OK == 0, "as in the statement");
+	return sqlite3_exec(j->db, "DELETE FROM evaluation WHERE outcome <> 0", NULL, NULL, NULL) ==
+	       SQLITE_OK;
+}
+
 /* The limit may have been another one when the rows were written. */
 static bool open_limit(struct journal *j)
 {
@@ -240,6 +247,8 @@ static enum nasc_status journal_begin(struct journal *j, const struct journal_op
 		return journal_fail(j, err);
 	if (has_tables(j) ? journal_check(j, o, err) : make_tables(j, o, err))
 		return err->code;
+	if (o->retry_failed && !drop_failed(j))
+		return journal_fail(j, err);
 	if (!prepare(j, &j->put, "INSERT OR REPLACE INTO evaluation VALUES(?, ?, ?, ?, ?)") ||
 	    !prepare(j, &j->get, "SELECT outcome, scores, why FROM evaluation WHERE genes = ?") ||
 	    (j->limit && !open_limit(j)))

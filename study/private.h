@@ -31,6 +31,7 @@ struct journal_options {
 	size_t n_values;      /* of a row */
 	int64_t rows;	      /* at most; 0: no limit */
 	bool resume;	      /* go on with what is there */
+	bool retry_failed;    /* but for the failures in it, which are dropped */
 };
 /* NASC_CONFIG: made by another identity or origin. NASC_USAGE: there is one already,
  * and no resume. NASC_FAIL: another process has it open, which the message names;

@@ -264,8 +264,8 @@ static enum nasc_status loop_run(struct loop *l, struct nasc_err *err)
 				 l->options->out, (unsigned long long)l->sum.evaluations);
 	if (l->sum.trained && l->n_broken == l->sum.trained)
 		return nasc_fail(err, NASC_FAIL,
-				 "all %llu evaluations failed (--resume asks again), the first "
-				 "with: %s",
+				 "all %llu evaluations failed (--resume --retry-failed asks "
+				 "again), the first with: %s",
 				 (unsigned long long)l->sum.trained, l->first_broken);
 	if (l->sum.evaluations == 0)
 		return nasc_fail(err, NASC_FAIL, "stopped (%s) before any candidate was scored",

@@ -210,9 +210,8 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 	pthread_mutex_lock(&sc->lock);
 	found = journal_get(sc->journal, key, &outcome, r);
 	pthread_mutex_unlock(&sc->lock);
-	/* What failed is asked again: a broken program may have been mended, and one
-	 * that fails by nature fails the same way. */
-	if (found && outcome == EVAL_OK) {
+	/* What failed stays failed, so that a resume changes nothing. */
+	if (found) {
 		c->resumed = true;
 		return outcome;
 	}
@@ -387,7 +386,8 @@ static enum nasc_status open_journal(struct scorer *sc, struct nasc_err *err)
 				     .origin = scores_origin(&s->evaluator, a),
 				     .n_values = s->evaluator.ops->n_metrics,
 				     .rows = s->config->memory.journal,
-				     .resume = sc->options->resume };
+				     .resume = sc->options->resume,
+				     .retry_failed = sc->options->retry_failed };
 
 	return journal_open(&sc->journal, journal_path(sc->options->out, a), &o, err);
 }

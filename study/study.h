@@ -160,6 +160,7 @@ struct study_options {
 	const char *out; /* results file; the journal is out.journal */
 	unsigned jobs;
 	bool resume;
+	bool retry_failed; /* with resume: ask again for what the journal has as failed */
 	const atomic_bool *cancel;
 	void (*progress)(const struct study_progress *,
 			 void *); /* NULL: none; any thread, one at a time */

@@ -89,7 +89,7 @@ sed 's/-eq 0/-ge 0/' wrong.sh >always.sh
 sed 's/wrong.sh/always.sh/; s/evaluations: 12/evaluations: 40/' wrong.yaml >always.yaml
 WRONG='exit 9' search always.yaml --jobs 2 --out always.json
 is "everything fails: exit code" $? 1
-is "everything fails: says why" "$(sed -n '$s/\([0-9]\)[0-9]* evaluations/N evaluations/p' err | grep -c 'N evaluations failed (--resume asks again), the first with: the program exited with status 9')" 1
+is "everything fails: says why" "$(sed -n '$s/\([0-9]\)[0-9]* evaluations/N evaluations/p' err | grep -c 'N evaluations failed (--resume --retry-failed asks again), the first with: the program exited with status 9')" 1
 is "everything fails: the stop reason" "$(member always.json stop_reason)" "every evaluation failed"
 is "everything fails: stops early" "$([ "$(member always.json trained)" -lt 30 ] && echo early)" early
 is "everything fails: the front" "$(ids always.json front)" ""
@@ -114,12 +114,47 @@ is "fails always, two retries: the last reason" "$(grep '"why"' never.json | gre
 ids never.json failed >failed
 is "fails always, two retries: never on the front" "$(ids never.json front | comm -12 - failed)" ""
 
+# ---- a resume: failures are results too, until --retry-failed
+sed 's/^	good=/	echo "$id" >>asked.now; good=/' wrong.sh >logged.sh
+sed 's/wrong.sh/logged.sh/' wrong.yaml >logged.yaml
+WRONG='echo "$id" >>asked.failed; exit 7'
+search logged.yaml --jobs 2 --out kept.json
+sort asked.now >asked.before
+sort asked.failed >asked.wrong
+comm -23 asked.before asked.wrong >asked.well
+rm asked.now
+cp kept.json before.json
+WRONG='echo "$good"'
+for jobs in 1 3; do
+	search logged.yaml --jobs $jobs --out kept.json --resume
+	is "failures, resumed with $jobs jobs: exit code" $? 0
+	equal "failures, resumed with $jobs jobs: the same results" kept.json before.json
+done
+rm kept.json
+search logged.yaml --out kept.json --resume
+equal "failures, resumed from the journal alone: the same results" kept.json before.json
+is "failures, resumed: nothing is asked again" "$(ls asked.now 2>/dev/null)" ""
+search logged.yaml --out kept.json --retry-failed
+is "--retry-failed without --resume" "$? $(cat err)" "2 nasc: --retry-failed goes with --resume only"
+equal "--retry-failed without --resume: nothing has changed" kept.json before.json
+search logged.yaml --jobs 2 --out kept.json --resume --retry-failed
+is "--retry-failed: exit code" $? 0
+sed 's/logged.sh/wrong.sh/' kept.json >kept.renamed
+equal "--retry-failed: as if nothing had failed" kept.renamed good.json
+sort asked.now >asked.again
+is "--retry-failed: what failed first is asked again, once" "$(grep -cFx "$(head -n 1 asked.failed)" asked.again)" 1
+is "--retry-failed: what went well is not" "$(comm -12 asked.well asked.again)" ""
+
 # ---- a short journal
 WRONG='echo "$good"'
 sed 's/evaluations: 12/evaluations: 60/; s/6 KiB/20 KiB/' wrong.yaml >long.yaml
 search long.yaml --set memory.journal=5 --jobs 2 --out long.json
 is "5 rows of journal: exit code" $? 0
-is "5 rows of journal: no more" "$(python3 -c 'import sqlite3; print(sqlite3.connect("long.json.journal").execute("SELECT count(*) FROM evaluation").fetchone()[0])' 2>/dev/null || echo 5)" 5
+if command -v python3 >/dev/null; then
+	is "5 rows of journal: no more" "$(python3 -c 'import sqlite3; print(sqlite3.connect("long.json.journal").execute("SELECT count(*) FROM evaluation").fetchone()[0])' 2>&1)" 5
+else
+	skip "5 rows of journal: no more" "no python3"
+fi
 cp long.json short.json
 rm long.json
 search long.yaml --set memory.journal=5 --jobs 3 --out long.json --resume

@@ -159,7 +159,7 @@ done
 sed "s/evaluator.sh\]/evaluator.sh, '0', always]/" search.yaml >wrong.yaml
 search wrong.yaml --out always.json
 is "every evaluation fails: exit code" $? 1
-is "every evaluation fails: says why" "$(sed -n '$s/\([0-9]\)[0-9]* evaluations/N evaluations/p' err | grep -c 'evaluations failed (--resume asks again), the first with: .*no such luck')" 1
+is "every evaluation fails: says why" "$(sed -n '$s/\([0-9]\)[0-9]* evaluations/N evaluations/p' err | grep -c 'evaluations failed (--resume --retry-failed asks again), the first with: .*no such luck')" 1
 sed "s/evaluations: 40/evaluations: 5/" wrong.yaml >few.yaml
 search few.yaml --out few.json
 is "every one of a few fails: exit code" $? 1

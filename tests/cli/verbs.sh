@@ -18,7 +18,7 @@ for verb in $verbs; do
 	is "$verb -h: begins with the usage" "$(head -n 1 short | cut -d ' ' -f 1-3)" "usage: nasc $verb"
 	"$nasc" "$verb" --no-such-option >out 2>err
 	is "$verb: unknown option" "$? $(cat out err)" "2 nasc: unknown option '--no-such-option', see: nasc help $verb"
-	for option in $(sed -n 's/^  --\([a-z]*\).*/\1/p' short); do
+	for option in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' short); do
 		# An option that is known complains about anything but itself.
 		"$nasc" "$verb" "--$option" >out 2>err
 		if grep -q 'unknown option' err; then not_ok "$verb --$option" err; fi
