@@ -4,10 +4,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TMP_TRIES 100
+#define TMP_NAMES 16 /* as many can write a file at once */
 
 /* What to do where the reason alone does not say it. */
 static const char *remedy(int why)
@@ -98,10 +99,67 @@ static enum nasc_status set_path(struct file_out *f, const char *path, struct na
 	return fits ? NASC_OK : nasc_fail(err, NASC_FAIL, "%.100s...: the path is too long", path);
 }
 
+/* Does @path still name the file that @fd is open on? */
+static bool is_file(int fd, const char *path)
+{
+	struct stat open_one, named;
+
+	return fstat(fd, &open_one) == 0 && lstat(path, &named) == 0 &&
+	       open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
+
+/* A writer holds a lock on its temporary file until the file has its name, and a lock ends with
+ * its process: what nobody has locked, a killed one left. */
+static void remove_stale(const char *tmp)
+{
+	int fd = open(tmp, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_file(fd, tmp))
+		unlink(tmp);
+	close(fd);
+}
+
+/* -1 with errno EEXIST: it is another's. */
+static int create_locked(const char *tmp)
+{
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return -1;
+	/* Another process may take it for stale in the moment before it is locked. Where there are
+	 * no locks nobody finds one stale. */
+	if ((flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && is_file(fd, tmp))
+		return fd;
+	close(fd);
+	errno = EEXIST;
+	return -1;
+}
+
+static const char *name_tmp(struct file_out *f, int i)
+{
+	snprintf(f->tmp, sizeof f->tmp, "%s.%d.tmp", f->path, i);
+	return f->tmp;
+}
+
+/* Under the first free name, the stale ones removed; -1 with errno. */
+static int create_tmp(struct file_out *f)
+{
+	int fd = -1;
+
+	for (int i = 0; i < TMP_NAMES; i++)
+		remove_stale(name_tmp(f, i));
+	errno = EEXIST;
+	for (int i = 0; i < TMP_NAMES && fd < 0 && errno == EEXIST; i++)
+		fd = create_locked(name_tmp(f, i));
+	return fd;
+}
+
 enum nasc_status file_begin(struct file_out *f, const char *path, struct nasc_err *err)
 {
 	struct stat st;
-	int fd = -1;
+	int fd;
 
 	f->fp = NULL;
 	f->name = path;
@@ -112,19 +170,14 @@ enum nasc_status file_begin(struct file_out *f, const char *path, struct nasc_er
 	if (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode))
 		return nasc_fail(err, NASC_FAIL, "%s: is not a regular file, cannot replace it",
 				 path);
-	for (int i = 0; i < TMP_TRIES && fd < 0; i++) {
-		snprintf(f->tmp, sizeof f->tmp, "%s.%ld-%d.tmp", f->path, (long)getpid(), i);
-		fd = open(f->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (fd < 0 && errno != EEXIST)
-			break;
-	}
+	fd = create_tmp(f);
 	if (fd < 0)
 		return file_fail(err, path, "cannot create", errno);
 	f->fp = fdopen(fd, "w");
 	if (!f->fp) {
 		file_fail(err, path, "cannot create", errno);
-		close(fd);
 		unlink(f->tmp);
+		close(fd);
 		return err->code;
 	}
 	return NASC_OK;
@@ -167,20 +220,20 @@ enum nasc_status file_commit(struct file_out *f, struct nasc_err *err)
 		errno = EIO; /* an earlier write failed and took its reason along */
 	if (!ok) {
 		file_fail(err, f->name, "cannot write", errno);
-		fclose(fp);
-	} else if (fclose(fp) != 0) {
-		file_fail(err, f->name, "cannot write", errno);
-		ok = false;
-	} else if (rename(f->tmp, f->path) != 0) {
+	} else if (rename(f->tmp, f->path) != 0) { /* before its lock ends */
 		file_fail(err, f->name, "cannot replace", errno);
 		ok = false;
 	}
-	if (!ok) {
+	if (!ok)
 		unlink(f->tmp);
+	fclose(fp); /* all of it is on the disk, or it is gone */
+	if (!ok)
 		return err->code;
-	}
 	if (!sync_directory(f->path))
-		return file_fail(err, f->name, "cannot sync its directory", errno);
+		return nasc_fail(err, NASC_FAIL,
+				 "%s: written, but a power cut may undo that: cannot sync its "
+				 "directory: %s",
+				 f->name, strerror(errno));
 	return NASC_OK;
 }
 
@@ -188,7 +241,7 @@ void file_abandon(struct file_out *f)
 {
 	if (!f->fp)
 		return;
+	unlink(f->tmp); /* before its lock ends */
 	fclose(f->fp);
 	f->fp = NULL;
-	unlink(f->tmp);
 }

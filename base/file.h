@@ -16,8 +16,9 @@ enum nasc_status file_read(const char *path, size_t max, struct arena *a, char *
 /* Write a file as a whole or not at all: file_begin() opens a temporary name
  * beside @path, file_commit() syncs and renames it over @path, file_abandon()
  * removes it. What stood at @path stays until the rename; where @path is a link, the
- * file it points to is replaced. NASC_FAIL: cannot be written; a failed commit (full
- * disk) has removed the temporary file. */
+ * file it points to is replaced. What a killed writer left under such a name is removed by
+ * the next one. NASC_FAIL: cannot be written; a failed commit (full disk) has removed the
+ * temporary file, or it says that the file is in place and only its directory not synced. */
 struct file_out {
 	FILE *fp;
 	const char *name; /* as it was given, for messages; the caller's */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <dirent.h>
 
@@ -40,12 +41,15 @@ static void leave(void)
 TestSuite(file, .init = enter, .fini = leave);
 
 /* These two of the C library's give way to the program's own. */
-static int fsync_errno, rename_errno;
+static int fsync_errno, fsync_directory_errno, rename_errno;
 
 int fsync(int fd)
 {
-	errno = fsync_errno;
-	return fsync_errno ? -1 : fdatasync(fd);
+	struct stat st;
+	int why = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? fsync_directory_errno : fsync_errno;
+
+	errno = why;
+	return why ? -1 : fdatasync(fd);
 }
 
 int rename(const char *old, const char *new)
@@ -221,6 +225,131 @@ Test(file, failed_sync_or_rename_keeps_the_old_file)
 		cr_assert_eq(file_commit(&f, &err), NASC_OK);
 		assert_holds("r.json", "new");
 	}
+}
+
+Test(file, unsynced_directory_is_told_of_the_new_file)
+{
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 };
+
+	put("r.json", "old");
+	fsync_directory_errno = EIO;
+	cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK);
+	fputs("new", f.fp);
+	cr_assert_eq(file_commit(&f, &err), NASC_FAIL);
+	cr_assert_str_eq(err.msg, "r.json: written, but a power cut may undo that: cannot sync its "
+				  "directory: Input/output error");
+	assert_holds("r.json", "new");
+	cr_assert_eq(count_files(), 1);
+}
+
+/* Writes half a file, until it is killed. */
+static pid_t write_half(const char *path)
+{
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	cr_assert_eq(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct nasc_err err = { 0 };
+		struct file_out f = { 0 };
+
+		if (file_begin(&f, path, &err) || fputs("half", f.fp) < 0 || fflush(f.fp) ||
+		    write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	close(ready[1]);
+	cr_assert_eq(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void kill_and_wait(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+/* Killed writers leave their files; the next one takes them away, but none that is in use. */
+Test(file, next_writer_removes_what_killed_ones_left, .timeout = 20)
+{
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 }, g = { 0 };
+	pid_t pid[3];
+
+	for (int i = 0; i < 3; i++)
+		pid[i] = write_half("r.json");
+	cr_assert_eq(count_files(), 3);
+	kill_and_wait(pid[0]);
+	kill_and_wait(pid[1]);
+	cr_assert_eq(count_files(), 3);
+	cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(count_files(), 2, "the living one's and this one's");
+	cr_assert_eq(file_begin(&g, "r.json", &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(count_files(), 3);
+	fputs("one", f.fp);
+	fputs("two", g.fp);
+	cr_assert_eq(file_commit(&f, &err), NASC_OK, "%s", err.msg);
+	assert_holds("r.json", "one");
+	cr_assert_eq(file_commit(&g, &err), NASC_OK, "%s", err.msg);
+	assert_holds("r.json", "two");
+	cr_assert_eq(count_files(), 2);
+	kill_and_wait(pid[2]);
+	cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK, "%s", err.msg);
+	file_abandon(&f);
+	assert_holds("r.json", "two");
+	cr_assert_eq(count_files(), 1);
+}
+
+/* Many at once, the temporary files of killed ones among theirs: each commit is whole. */
+Test(file, many_writers_at_once, .timeout = 60)
+{
+	pid_t pid[4];
+	int status;
+
+	kill_and_wait(write_half("r.json"));
+	for (int k = 0; k < 4; k++) {
+		pid[k] = fork();
+		for (int i = 0; pid[k] == 0; i++) {
+			struct nasc_err err = { 0 };
+			struct file_out f = { 0 };
+
+			if (i == 200)
+				_exit(0);
+			if (file_begin(&f, "r.json", &err) || fputs("whole", f.fp) < 0 ||
+			    file_commit(&f, &err)) {
+				fprintf(stderr, "# %s\n", err.msg);
+				_exit(1);
+			}
+		}
+	}
+	for (int k = 0; k < 4; k++) {
+		cr_assert_eq(waitpid(pid[k], &status, 0), pid[k]);
+		cr_expect_eq(status, 0);
+	}
+	assert_holds("r.json", "whole");
+	cr_assert_eq(count_files(), 1);
+}
+
+/* What has such a name and is no file of ours stays. */
+Test(file, takes_another_name_where_one_is_taken)
+{
+	struct nasc_err err = { 0 };
+	struct file_out f = { 0 };
+
+	put("mine", "mine");
+	cr_assert_eq(symlink("mine", "r.json.0.tmp"), 0);
+	cr_assert_eq(mkdir("r.json.1.tmp", 0777), 0);
+	cr_assert_eq(mkfifo("r.json.2.tmp", 0666), 0);
+	cr_assert_eq(file_begin(&f, "r.json", &err), NASC_OK, "%s", err.msg);
+	fputs("new", f.fp);
+	cr_assert_eq(file_commit(&f, &err), NASC_OK, "%s", err.msg);
+	assert_holds("r.json", "new");
+	assert_holds("mine", "mine");
+	cr_assert_eq(count_files(), 5);
 }
 
 Test(file, writes_through_links)

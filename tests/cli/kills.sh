@@ -120,14 +120,20 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 	"$nasc" search wide.yaml --out wide.json --resume >/dev/null 2>err &
 	pid=$!
 	# The first appearance is the probe at the start; writing begins with the first byte.
-	while kill -0 $pid 2>/dev/null && ! [ -s wide.json.$pid-0.tmp ]; do :; done
+	while kill -0 $pid 2>/dev/null && ! [ -s wide.json.0.tmp ]; do :; done
 	kill -KILL $pid 2>/dev/null
 	wait $pid 2>/dev/null
-	[ ! -e wide.json.$pid-0.tmp ] || hits=$((hits + 1))
+	[ ! -e wide.json.0.tmp ] || hits=$((hits + 1))
+	cp wide.json.0.tmp half.tmp 2>/dev/null && rm wide.json.0.tmp
 	timeless wide.json | cmp -s - want || torn=$((torn + 1))
 	"$nasc" pareto wide.json --csv >/dev/null 2>err || torn=$((torn + 1))
 done
 some "runs killed while they wrote results" $hits
 is "killed while writing: torn results" $torn 0
+cp half.tmp wide.json.0.tmp
+cp half.tmp wide.json.1.tmp
+"$nasc" search wide.yaml --out wide.json --resume >/dev/null 2>err
+is "killed while writing, then not: exit code" $? 0
+is "killed while writing, then not: no file is left over" "$(ls wide.json*)" wide.json
 rm -f wide.json*
 done_testing
