@@ -1,19 +1,55 @@
 #include "cmd.h"
 #include "study.h"
 
-static void print_bound(const struct study *s, const struct study_bound *b)
+static void print_bound(const struct study *s, const char *what, const struct study_bound *b)
 {
 	const struct study_metric *m = &s->metric[b->metric];
 	char value[32];
 
-	printf("  constraint  %s %s %s\n", m->name,
+	printf("  %-11s %s %s %s\n", what, m->name,
 	       b->upper ? "<=" : ">=", unit_format(b->value, m->metric->dim, value, sizeof value));
+}
+
+static void print_stop(const struct study *s)
+{
+	const struct stop_cfg *stop = &s->config->stop;
+	char time[32];
+
+	printf("  stop        after %lld candidates\n", (long long)stop->evaluations);
+	if (stop->generations)
+		printf("  or          after %lld generations\n", (long long)stop->generations);
+	if (stop->trained)
+		printf("  or          after %lld that reached the evaluator\n",
+		       (long long)stop->trained);
+	if (stop->time_s > 0)
+		printf("  or          after %s\n",
+		       unit_format(stop->time_s, UNIT_SECOND, time, sizeof time));
+	if (stop->hypervolume > 0)
+		printf("  or          at a hypervolume of %g\n", stop->hypervolume);
+	if (stop->stalled)
+		printf("  or          when the hypervolume gains less than %g of itself in %lld "
+		       "generations\n",
+		       stop->stalled_gain, (long long)stop->stalled);
+	for (size_t i = 0; i < s->n_goals; i++)
+		print_bound(s, "goal", &s->goal[i]);
+}
+
+static void print_keeping(const struct study_config *c)
+{
+	if (c->evaluator)
+		printf("  failures    asked again %lld times; the run ends when the first %lld all "
+		       "failed\n",
+		       (long long)c->failures.retries, (long long)c->failures.enough);
+	printf("  memory      %lld networks of the front, %lld candidates",
+	       (long long)c->memory.front, (long long)c->memory.seen);
+	if (c->memory.journal)
+		printf(", %lld rows of the journal", (long long)c->memory.journal);
+	putchar('\n');
 }
 
 static void print_plan(const struct study *s)
 {
 	const struct study_config *c = s->config;
-	char time[32];
 
 	printf("%s: ok\n", c->doc.file);
 	if (c->problem) {
@@ -29,15 +65,12 @@ static void print_plan(const struct study *s)
 			printf("  objective   %s %s\n", s->maximise[i] ? "max" : "min",
 			       s->metric[s->objective[i]].key);
 		for (size_t i = 0; i < s->n_bounds; i++)
-			print_bound(s, &s->bound[i]);
+			print_bound(s, "constraint", &s->bound[i]);
 	}
-	printf("  strategy    %s\n  stop        after %lld candidates", c->strategy->name,
-	       (long long)c->stop.evaluations);
-	if (c->stop.trained)
-		printf(", or %lld that reached the evaluator", (long long)c->stop.trained);
-	if (c->stop.time_s > 0)
-		printf(", or %s", unit_format(c->stop.time_s, UNIT_SECOND, time, sizeof time));
-	putchar('\n');
+	printf("  strategy    %s\n", c->strategy->name);
+	print_stop(s);
+	if (!c->problem)
+		print_keeping(c);
 }
 
 static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)

@@ -52,10 +52,10 @@ static const struct cfg_field stop_fields[] = {
 		      "stop after this many that reached the evaluator; 0: no limit"),
 	CFG_REAL_FIELD(struct stop_cfg, time_s, "0", 0, 3.6e7, UNIT_SECOND, "",
 		       "begin no candidate after this wall time of one call; 0: no limit"),
-	CFG_REAL_FIELD(
-		struct stop_cfg, hypervolume, "0", 0, 1e300, UNIT_NONE, "",
-		"stop when the hypervolume, taken once a generation, has reached this; 0: no "
-		"limit"),
+	CFG_REAL_FIELD(struct stop_cfg, hypervolume, "0", 0, 1e300, UNIT_NONE, "",
+		       "stop when the hypervolume, taken once a generation, has reached this; 0: "
+		       "no limit; "
+		       "with 5 and more objectives not known of a large front"),
 	CFG_INT_FIELD(struct stop_cfg, stalled, "0", 0, 1000000000, "generations",
 		      "stop when the hypervolume gained too little over these; 0: no limit"),
 	CFG_REAL_FIELD(struct stop_cfg, stalled_gain, "1e-4", 0, 1, UNIT_NONE, "",
@@ -241,6 +241,28 @@ static enum nasc_status load_parts(struct study_config *c, struct arena *a, stru
 	return NASC_OK;
 }
 
+/* What would never act. The resolved config has these at 0. */
+static enum nasc_status check_unevaluated(const struct study_config *c, struct nasc_err *err)
+{
+	const struct {
+		const char *section, *key;
+		int64_t value;
+	} idle[] = { { "stop", "trained", c->stop.trained },
+		     { "failures", "retries", c->failures.retries },
+		     { "memory", "journal", c->memory.journal } };
+
+	for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)
+		if (idle[i].value) {
+			const struct yaml_node *section = yaml_get(c->doc.root, idle[i].section);
+
+			return config_fail(&c->doc, yaml_get(section, idle[i].key)->line, err,
+					   "%s.%s: there is no 'evaluator' for it to act on: "
+					   "add one, or leave it out",
+					   idle[i].section, idle[i].key);
+		}
+	return NASC_OK;
+}
+
 /* What no single row can know. */
 static enum nasc_status check_whole(const struct study_config *c, struct nasc_err *err)
 {
@@ -265,6 +287,8 @@ static enum nasc_status check_whole(const struct study_config *c, struct nasc_er
 			&c->doc, yaml_get(c->doc.root, "evaluator")->line, err,
 			"evaluator: '%s' needs images: give 'data' a format and directory",
 			c->evaluator->name);
+	if (!c->evaluator && check_unevaluated(c, err))
+		return err->code;
 	if (c->has_data && yaml_get(c->doc.root, "input"))
 		return config_fail(&c->doc, yaml_get(c->doc.root, "input")->line, err,
 				   "input: 'data' already gives the shape");

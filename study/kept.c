@@ -108,6 +108,8 @@ void take_stock(struct loop *l, struct candidate *const *fresh, size_t n)
 {
 	const struct study *s = l->study;
 
+	if (!l->reference_known)
+		find_reference(l, fresh, n);
 	for (size_t i = 0; i < n; i++) {
 		const struct candidate *c = fresh[i];
 		double f[SEARCH_MAX_OBJECTIVES];

@@ -43,6 +43,8 @@ struct loop {
 	uint64_t level_since;	 /* generation */
 	double last_hypervolume; /* at the end of the last generation */
 
+	size_t round_scored, round_trained; /* so far, of a round under way */
+
 	uint64_t replaced; /* evaluations in the results file that is there already */
 	double evaluator_s, start_s, last_progress_s;
 	struct study_summary sum;
@@ -60,7 +62,7 @@ const struct candidate **final_front(struct loop *l, size_t *n_out);
 
 /* ---- progress.c: hypervolume by and by, and what the user hears ------------------- */
 /* Where the config names no worst corner: the worst of the first feasible round. */
-void find_reference(struct loop *l, const double *f, const double *violation, size_t n);
+void find_reference(struct loop *l, struct candidate *const *fresh, size_t n);
 /* 0 without reference; NAN where it would take too long. */
 double hypervolume(struct loop *l);
 /* At the end of a round: a row where one is due, and the hypervolume for the stop rules
@@ -69,6 +71,7 @@ void measure(struct loop *l);
 /* The last row, where rounds came after the one before. */
 void measure_end(struct loop *l);
 void report(struct loop *l, bool last);
+scorer_tick report_scored; /* of the struct loop */
 
 /* ---- stop.c: when it ends --------------------------------------------------------- */
 /* l->limit, once l->cap is known. */

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "private.h"
+#include "study.h"
 
 /* Longer ones would cut the keys, the unit with them. */
 #define TARGET_NAME_MAX 40
-#include "study.h"
 
 #define F(i)                                                                                       \
 	{                                                                                          \

@@ -50,7 +50,7 @@ void journal_close(struct journal *j);
 
 /* ---- score.c ------------------------------------------------------------------- */
 struct candidate {
-	uint64_t id;	    /* order of first proposal */
+	uint64_t id;	    /* its place among those scored: order of proposal */
 	double *x;	    /* genes or variables */
 	double *value;	    /* n_metrics; NAN: not known */
 	uint64_t bounds;    /* as study_costs() */
@@ -66,8 +66,11 @@ size_t problem_vars(const struct study_config *c);
 size_t study_vars(const struct study *s);
 
 struct scorer; /* pool, workers' scratch, journal: everything between genes and scores */
+/* In the thread of scorer_run(), which an evaluator keeps long: how many more are scored. */
+typedef void scorer_tick(void *ctx, size_t scored, size_t trained);
 enum nasc_status scorer_open(struct scorer **out, const struct study *s,
-			     const struct study_options *o, struct nasc_err *err);
+			     const struct study_options *o, scorer_tick *tick, void *ctx,
+			     struct nasc_err *err);
 /* Fill value, violation, trained, why of n candidates; reasons last until the next
  * call. NASC_INTERRUPTED: some are not scored. */
 enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, size_t n,
@@ -79,6 +82,10 @@ void scorer_close(struct scorer *sc);
 enum nasc_status no_score(const struct result *row, const char *name, struct nasc_err *err);
 
 /* ---- results.c ------------------------------------------------------------------ */
+/* What the score called @name is measured in. NASC_USAGE: the first row has no such score or,
+ * where there are no rows, neither is it an objective nor a figure that this program knows. */
+enum nasc_status results_dim(const struct results *r, const char *name, enum unit_dim *dim,
+			     struct nasc_err *err);
 struct hv_row {
 	uint64_t evaluations;
 	double value;

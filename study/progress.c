@@ -9,23 +9,24 @@
 /* Work of one exact hypervolume beyond which it is left out (five objectives and more). */
 #define HV_WORK_MAX 1e8
 
-void find_reference(struct loop *l, const double *f, const double *violation, size_t n)
+void find_reference(struct loop *l, struct candidate *const *fresh, size_t n)
 {
-	double *ref = l->study->reference;
+	double *ref = l->study->reference, worst[SEARCH_MAX_OBJECTIVES], f[SEARCH_MAX_OBJECTIVES];
 	bool any = false;
 
-	for (size_t i = 0; i < n; i++)
-		any |= violation[i] == 0;
+	for (size_t i = 0; i < n; i++) {
+		if (fresh[i]->violation != 0)
+			continue;
+		objectives_of(l, fresh[i], f);
+		for (size_t k = 0; k < l->n_obj; k++)
+			worst[k] = any ? fmax(worst[k], f[k]) : f[k];
+		any = true;
+	}
 	if (!any)
 		return;
 	for (size_t k = 0; k < l->n_obj; k++) {
-		double worst = -INFINITY;
-
-		for (size_t i = 0; i < n; i++)
-			if (violation[i] == 0)
-				worst = fmax(worst, f[i * l->n_obj + k]);
 		if (isnan(ref[k]))
-			ref[k] = worst;
+			ref[k] = worst[k];
 		l->scale[k] = l->study->config->problem || ref[k] == 0 ? 1 : fabs(ref[k]);
 	}
 	l->reference_known = true;
@@ -108,32 +109,46 @@ void measure(struct loop *l)
 
 void measure_end(struct loop *l)
 {
-	if (l->n_hv && l->hv[l->n_hv - 1].evaluations < l->sum.evaluations)
+	if ((l->n_hv ? l->hv[l->n_hv - 1].evaluations : 0) < l->sum.evaluations)
 		add_row(l, hypervolume(l));
 }
 
 void report(struct loop *l, bool last)
 {
-	double now = clock_s(), done = (double)l->sum.evaluations, todo;
+	uint64_t evaluations = l->sum.evaluations + l->round_scored;
+	uint64_t trained = l->sum.trained + l->round_trained;
+	double now = clock_s(), elapsed = now - l->start_s, left = NAN;
+	double done = (double)evaluations, todo = (double)l->limit - done;
 	const struct study_config *c = l->study->config;
 	struct study_progress p;
 
 	if (!l->options->progress || (!last && now - l->last_progress_s < 0.1))
 		return;
 	l->last_progress_s = now;
-	todo = (double)l->limit - done;
-	if (c->stop.trained && l->sum.trained) /* whichever comes first */
-		todo = fmin(todo, done * ((double)c->stop.trained / (double)l->sum.trained - 1));
-	p = (struct study_progress){ .evaluations = l->sum.evaluations,
+	if (c->stop.trained && trained) /* whichever comes first */
+		todo = fmin(todo, done * ((double)c->stop.trained / (double)trained - 1));
+	if (done > 0)
+		left = elapsed * todo / done;
+	if (c->stop.time_s > 0)
+		left = fmin(left, c->stop.time_s - elapsed);
+	p = (struct study_progress){ .evaluations = evaluations,
 				     .planned = l->limit,
-				     .trained = l->sum.trained,
+				     .trained = trained,
 				     .failed = l->sum.failed,
 				     .front = l->archive.n,
 				     .hypervolume = l->reference_known ? l->sum.hypervolume : NAN,
-				     .elapsed_s = now - l->start_s,
-				     .left_s = done > 0 ? fmax(0, (now - l->start_s) * todo / done)
-							: NAN,
+				     .elapsed_s = elapsed,
+				     .left_s = left < 0 ? 0 : left,
 				     .study = l->study,
 				     .best = l->best };
 	l->options->progress(&p, l->options->ctx);
+}
+
+void report_scored(void *ctx, size_t scored, size_t trained)
+{
+	struct loop *l = ctx;
+
+	l->round_scored += scored;
+	l->round_trained += trained;
+	report(l, false);
 }

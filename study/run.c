@@ -127,6 +127,7 @@ static void take_scored(struct loop *l, struct candidate **fresh, size_t n)
 			fresh[kept++] = fresh[i];
 	}
 	l->sum.evaluations += kept;
+	l->round_scored = l->round_trained = 0;
 	take_stock(l, fresh, kept);
 }
 
@@ -135,6 +136,7 @@ static enum nasc_status run_round(struct loop *l, struct nasc_err *err)
 	struct proposals p;
 
 	propose(l, &p);
+	l->round_scored = l->round_trained = 0;
 	if (score(l, &p, err) && err->code != NASC_INTERRUPTED)
 		return err->code;
 	if (p.n_scored < p.n_fresh) {
@@ -149,8 +151,7 @@ static enum nasc_status run_round(struct loop *l, struct nasc_err *err)
 	l->search.repeats = l->sum.duplicates;
 	l->stale = p.n_fresh ? 0 : l->stale + p.n;
 	take_stock(l, p.fresh, p.n_fresh);
-	if (!l->reference_known)
-		find_reference(l, p.f, p.violation, p.n);
+	l->round_scored = l->round_trained = 0;
 	measure(l);
 	report(l, false);
 	return NASC_OK;
@@ -220,7 +221,7 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 			return err->code;
 	}
 	kept_init(l);
-	return scorer_open(&l->scorer, s, l->options, err);
+	return scorer_open(&l->scorer, s, l->options, report_scored, l, err);
 }
 
 /* What is there says more than a run that was cut short. */

@@ -20,15 +20,18 @@ struct scorer {
 	const struct study *study;
 	const struct study_options *options;
 	struct pool *pool;
-	struct journal *journal; /* NULL without evaluator */
-	double deadline_s;	 /* by clock_s(): no candidate is begun after it */
-	atomic_bool skipped;	 /* some of the batch were not begun */
+	struct journal *journal;	   /* NULL without evaluator */
+	double deadline_s;		   /* by clock_s(): no candidate is begun after it */
+	atomic_bool skipped;		   /* some of the batch were not begun */
+	atomic_size_t n_scored, n_trained; /* since the last tick */
 	unsigned n_workers;
 	struct worker *worker;
 	pthread_mutex_t lock; /* journal, arena, status */
 	struct arena arena;   /* reasons, from the mark on */
 	struct arena_mark reasons;
 	struct candidate *const *batch;
+	scorer_tick *tick;
+	void *ctx; /* of tick */
 	enum nasc_status status;
 	struct nasc_err err;
 };
@@ -304,11 +307,18 @@ static void score_one(void *ctx, unsigned worker, size_t i)
 	if (s->config->problem) {
 		c->violation = s->config->problem->evaluate(c->x, study_vars(s), c->value,
 							    s->n_objectives);
-	} else if (stopped(sc)) {
-		atomic_store(&sc->skipped, true);
-	} else {
-		score_network(sc, &sc->worker[worker], c);
+		return;
 	}
+	if (stopped(sc)) {
+		atomic_store(&sc->skipped, true);
+		return;
+	}
+	score_network(sc, &sc->worker[worker], c);
+	atomic_fetch_add(&sc->n_scored, 1);
+	atomic_fetch_add(&sc->n_trained, c->trained);
+	if (worker == 0 && s->evaluator.ops)
+		sc->tick(sc->ctx, atomic_exchange(&sc->n_scored, 0),
+			 atomic_exchange(&sc->n_trained, 0));
 }
 
 /* ---- open, run, close ---------------------------------------------------------------- */
@@ -393,7 +403,8 @@ static enum nasc_status open_journal(struct scorer *sc, struct nasc_err *err)
 }
 
 enum nasc_status scorer_open(struct scorer **out, const struct study *s,
-			     const struct study_options *o, struct nasc_err *err)
+			     const struct study_options *o, scorer_tick *tick, void *ctx,
+			     struct nasc_err *err)
 {
 	struct scorer *sc = calloc(1, sizeof *sc);
 
@@ -401,6 +412,8 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 		abort();
 	sc->study = s;
 	sc->options = o;
+	sc->tick = tick;
+	sc->ctx = ctx;
 	pthread_mutex_init(&sc->lock, NULL);
 	sc->deadline_s = s->config->stop.time_s > 0 ? clock_s() + s->config->stop.time_s : INFINITY;
 	sc->n_workers = o->jobs;
@@ -420,6 +433,8 @@ enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, s
 	arena_rewind(&sc->arena, sc->reasons);
 	sc->batch = batch;
 	atomic_store(&sc->skipped, false);
+	atomic_store(&sc->n_scored, 0);
+	atomic_store(&sc->n_trained, 0);
 	pool_run(sc->pool, n, score_one, sc);
 	if (sc->status) { /* a journal that cannot be written comes before a wish to stop */
 		*err = sc->err;

@@ -144,7 +144,7 @@ struct json_writer;
 void study_write_scores(const struct study *s, const double *value, uint64_t bounds,
 			struct json_writer *w);
 /* Sum over the bounds of how far each is exceeded, relative to its value; 0
- * when all known figures are within. @name, when not NULL: the worst bound. */
+ * when all known figures are within. *worst, when not NULL: the bound exceeded most. */
 double study_violation(const struct study *s, const double *value, bool dear,
 		       const struct study_bound **worst);
 
@@ -162,8 +162,7 @@ struct study_options {
 	bool resume;
 	bool retry_failed; /* with resume: ask again for what the journal has as failed */
 	const atomic_bool *cancel;
-	void (*progress)(const struct study_progress *,
-			 void *); /* NULL: none; any thread, one at a time */
+	void (*progress)(const struct study_progress *, void *); /* NULL: none */
 	void *ctx;
 };
 struct study_summary {
