@@ -17,8 +17,11 @@ TestSuite(journal, .init = begin, .fini = finish);
 
 /* ---- a journal of two figures a row ------------------------------------------------ */
 
-static const struct journal_options fresh = { "me", "here", 2, 0, false },
-				    resume = { "me", "here", 2, 0, true };
+static const struct journal_options fresh = { .identity = "me", .origin = "here", .n_values = 2 },
+				    resume = { .identity = "me",
+					       .origin = "here",
+					       .n_values = 2,
+					       .resume = true };
 
 static struct journal *open_journal(const struct journal_options *o)
 {
@@ -106,12 +109,28 @@ Test(journal, keeps_what_was_put)
 	journal_close(NULL);
 }
 
-static const struct journal_options other = { "you", "here", 2, 0, true };
+/* Of what put() wrote, every third row is a failure. */
+Test(journal, drops_failures_when_told)
+{
+	struct journal_options o = resume;
+	struct journal *j = open_journal(&fresh);
+
+	for (int i = 0; i < 30; i++)
+		put(j, i);
+	journal_close(j);
+	o.retry_failed = true;
+	j = open_journal(&o);
+	for (int i = 0; i < 30; i++)
+		cr_expect_eq(has(j, i), i % 3 != 0, "%d", i);
+	journal_close(j);
+}
 
 Test(journal, refuses_an_earlier_one_and_another_run)
 {
-	static const struct journal_options elsewhere = { "me", "bf16", 2, 0, true };
+	struct journal_options other = resume, elsewhere = resume;
 
+	other.identity = "you";
+	elsewhere.origin = "bf16";
 	journal_close(open_journal(&fresh));
 	refuse(&fresh, NASC_USAGE,
 	       "r.journal: journal of an earlier run; go on with --resume, or give another --out");
@@ -280,8 +299,10 @@ Test(journal, survives_a_kill)
 /* What a kill before the first commit leaves: no byte at all, or a database without tables. */
 Test(journal, goes_on_from_an_empty_file)
 {
+	struct journal_options other = resume;
 	sqlite3 *db;
 
+	other.identity = "you";
 	write_file("r.journal", "");
 	journal_close(open_journal(&resume));
 	unlink("r.journal");
