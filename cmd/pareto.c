@@ -155,9 +155,9 @@ static enum nasc_status show(const struct cmd_args *a, struct results *r, struct
 
 	results_front(r, arena);
 	results_knee(r);
-	if (where && results_where(r, where, err))
-		return err->code;
-	if (results_sort(r, sort ? sort : r->objective[0].key, err))
+	/* Sorted first: --sort is checked although no row may be left. */
+	if (results_sort(r, sort ? sort : r->objective[0].key, err) ||
+	    (where && results_where(r, where, err)))
 		return err->code;
 	if (plot) {
 		if ((!x || !y) && r->n_objectives < 2)

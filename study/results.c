@@ -321,22 +321,23 @@ void results_close(struct results *r)
 	*r = (struct results){ 0 };
 }
 
-/* "sram" stands for "sram_bytes", "x.sram" for "x.sram_bytes": the key without its unit. */
-const struct result_score *result_score(const struct result *row, const char *name)
+/* What a name may leave out of a key: "sram" stands for "sram_bytes", "x.sram" for "x.sram_bytes".
+ * The whole key comes first. */
+static const char *const unit_suffix[] = { "", "_bytes", "_s", "_j", "_18k" };
+#define N_SUFFIXES (sizeof unit_suffix / sizeof *unit_suffix)
+
+static bool is_of(const char *key, const char *name, const char *suffix)
 {
-	static const char *const suffix[] = { "_bytes", "_s", "_j", "_18k" };
 	size_t n = strlen(name);
 
-	for (size_t i = 0; i < row->n_scores; i++) {
-		const char *key = row->score[i].key;
+	return !strncmp(key, name, n) && !strcmp(key + n, suffix);
+}
 
-		if (!strcmp(key, name))
-			return &row->score[i];
-	}
-	for (size_t i = 0; i < row->n_scores; i++)
-		for (size_t k = 0; k < sizeof suffix / sizeof *suffix; k++)
-			if (!strncmp(row->score[i].key, name, n) &&
-			    !strcmp(row->score[i].key + n, suffix[k]))
+const struct result_score *result_score(const struct result *row, const char *name)
+{
+	for (size_t k = 0; k < N_SUFFIXES; k++)
+		for (size_t i = 0; i < row->n_scores; i++)
+			if (is_of(row->score[i].key, name, unit_suffix[k]))
 				return &row->score[i];
 	return NULL;
 }
@@ -349,4 +350,32 @@ enum unit_dim result_dim(const struct result_score *s)
 		if (!strcmp(unit_symbol((enum unit_dim)d), s->unit))
 			return (enum unit_dim)d;
 	return m && !strcmp(unit_symbol(m->dim), s->unit) ? m->dim : UNIT_NONE;
+}
+
+enum nasc_status results_dim(const struct results *r, const char *name, enum unit_dim *dim,
+			     struct nasc_err *err)
+{
+	if (r->n) {
+		const struct result_score *s = result_score(&r->row[0], name);
+
+		if (!s)
+			return no_score(&r->row[0], name, err);
+		*dim = result_dim(s);
+		return NASC_OK;
+	}
+	for (size_t k = 0; k < N_SUFFIXES; k++) {
+		char key[128];
+		const struct metric *m = NULL;
+		bool known = false;
+
+		if ((size_t)snprintf(key, sizeof key, "%s%s", name, unit_suffix[k]) < sizeof key)
+			m = metric_of_key(key);
+		for (size_t i = 0; i < r->n_objectives; i++)
+			known |= is_of(r->objective[i].key, name, unit_suffix[k]);
+		if (m || known) {
+			*dim = m ? m->dim : UNIT_NONE;
+			return NASC_OK;
+		}
+	}
+	return nasc_fail(err, NASC_USAGE, "no score is called '%s'; there are no rows", name);
 }

@@ -86,33 +86,41 @@ static bool more_is_better(const struct results *r, const char *key)
 	return m && m->maximise;
 }
 
+static enum nasc_status sort_keys(const struct results *r, const char *name, bool reverse,
+				  struct sort_key *out, struct nasc_err *err)
+{
+	enum unit_dim unused;
+
+	if (results_dim(r, name, &unused, err))
+		return err->code;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct result_score *s = result_score(&r->row[i], name);
+
+		if (!s)
+			return no_score(&r->row[i], name, err);
+		out[i] = (struct sort_key){ s->value, i };
+		if (more_is_better(r, s->key) != reverse)
+			out[i].key = -s->value;
+	}
+	return NASC_OK;
+}
+
 enum nasc_status results_sort(struct results *r, const char *name, struct nasc_err *err)
 {
 	bool reverse = *name == '-';
 	struct arena a = { 0 };
 	struct sort_key *k = ARENA_NEW(&a, struct sort_key, r->n);
 	struct result *sorted = ARENA_NEW(&a, struct result, r->n);
+	enum nasc_status st = sort_keys(r, name + reverse, reverse, k, err);
 
-	name += reverse;
-	for (size_t i = 0; i < r->n; i++) {
-		const struct result_score *s = result_score(&r->row[i], name);
-
-		if (!s) {
-			arena_free(&a);
-			no_score(&r->row[i], name, err);
-			return nasc_wrap(err, "--sort");
-		}
-		k[i] = (struct sort_key){ s->value, i };
-		if (more_is_better(r, s->key) != reverse)
-			k[i].key = -s->value;
-	}
-	qsort(k, r->n, sizeof *k, by_key);
-	for (size_t i = 0; i < r->n; i++)
-		sorted[i] = r->row[k[i].at];
-	if (r->n)
+	if (!st && r->n) {
+		qsort(k, r->n, sizeof *k, by_key);
+		for (size_t i = 0; i < r->n; i++)
+			sorted[i] = r->row[k[i].at];
 		memcpy(r->row, sorted, r->n * sizeof *sorted);
+	}
 	arena_free(&a);
-	return NASC_OK;
+	return st ? nasc_wrap(err, "--sort") : NASC_OK;
 }
 
 void results_knee(struct results *r)

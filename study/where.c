@@ -4,7 +4,8 @@
  *	not  = "!" not | "(" or ")" | name op quantity
  *	op   = "<" "<=" ">" ">=" "==" "!="
  *
- * A quantity is a number with an optional unit of the score's kind. */
+ * A quantity is a number with an optional unit of the score's kind. The text is read once: what
+ * each of its parts says of all rows is combined, so that it is checked without rows too. */
 #include <ctype.h>
 #include <string.h>
 
@@ -14,12 +15,13 @@
 
 struct where {
 	const char *text, *at;
-	const struct result *row;
+	const struct results *r;
+	struct arena arena; /* of what the parts say: keep[r->n] each */
 	int depth;
 	struct nasc_err *err;
 };
 
-static bool where_or(struct where *w, bool *value);
+static bool where_or(struct where *w, bool *keep);
 
 static void skip_blank(struct where *w)
 {
@@ -63,120 +65,148 @@ static bool compare(double a, const char *op, double b)
 	}
 }
 
-static bool where_comparison(struct where *w, bool *value)
+/* One of <= >= == != < >, or NULL. */
+static const char *take_operator(struct where *w)
 {
 	static const char *const ops[] = { "<=", ">=", "==", "!=", "<", ">" };
-	const struct result_score *s;
-	char name[80], quantity[64];
-	const char *op = NULL;
-	size_t n = 0;
-	double bound, v;
-	enum unit_dim dim = UNIT_NONE;
+
+	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+		if (take(w, ops[i]))
+			return ops[i];
+	return NULL;
+}
+
+static bool take_quantity(struct where *w, enum unit_dim dim, double *v)
+{
+	size_t length, n;
+	char text[64];
 
 	skip_blank(w);
-	while (isalnum((unsigned char)w->at[n]) || (w->at[n] && strchr("_.-", w->at[n])))
-		n++;
-	if (n == 0 || n >= sizeof name)
-		return bad(w, "the name of a score");
-	memcpy(name, w->at, n);
-	name[n] = '\0';
-	s = result_score(w->row, name);
-	if (!s && strcmp(name, "id") != 0) {
-		no_score(w->row, name, w->err);
-		return located(w);
-	}
-	w->at += n;
-	for (size_t i = 0; i < sizeof ops / sizeof *ops && !op; i++)
-		if (take(w, ops[i]))
-			op = ops[i];
-	if (!op)
-		return bad(w, "one of < <= > >= == !=");
-	skip_blank(w);
-	n = strcspn(w->at, "&|)");
-	if (n == 0 || n >= sizeof quantity)
+	length = n = strcspn(w->at, "&|)");
+	if (n == 0 || n >= sizeof text)
 		return bad(w, "a number, with or without unit");
-	memcpy(quantity, w->at, n);
-	while (n && isspace((unsigned char)quantity[n - 1]))
+	memcpy(text, w->at, n);
+	while (n && isspace((unsigned char)text[n - 1]))
 		n--;
-	quantity[n] = '\0';
-	if (s)
-		dim = result_dim(s);
-	if (unit_parse(quantity, dim, &bound, w->err)) {
+	text[n] = '\0';
+	if (unit_parse(text, dim, v, w->err)) {
 		w->err->code = NASC_USAGE;
 		return located(w);
 	}
-	w->at += strcspn(w->at, "&|)");
-	v = s ? s->value : (double)w->row->id;
-	*value = compare(v, op, bound);
+	w->at += length;
 	return true;
 }
 
-static bool where_not(struct where *w, bool *value)
+static bool where_comparison(struct where *w, bool *keep)
+{
+	char name[80];
+	const char *op, *start;
+	size_t n = 0;
+	double bound;
+	enum unit_dim dim = UNIT_NONE;
+	bool is_id;
+
+	skip_blank(w);
+	start = w->at;
+	while (isalnum((unsigned char)start[n]) || (start[n] && strchr("_.-", start[n])))
+		n++;
+	if (n == 0 || n >= sizeof name)
+		return bad(w, "the name of a score");
+	memcpy(name, start, n);
+	name[n] = '\0';
+	is_id = !strcmp(name, "id");
+	if (!is_id && results_dim(w->r, name, &dim, w->err))
+		return located(w);
+	w->at += n;
+	op = take_operator(w);
+	if (!op)
+		return bad(w, "one of < <= > >= == !=");
+	if (!take_quantity(w, dim, &bound))
+		return false;
+	for (size_t i = 0; i < w->r->n; i++) {
+		const struct result *row = &w->r->row[i];
+		const struct result_score *s = is_id ? NULL : result_score(row, name);
+
+		if (!is_id && !s) {
+			w->at = start;
+			no_score(row, name, w->err);
+			return located(w);
+		}
+		keep[i] = compare(s ? s->value : (double)row->id, op, bound);
+	}
+	return true;
+}
+
+static bool where_not(struct where *w, bool *keep)
 {
 	bool ok;
 
 	if (w->depth++ == DEPTH_MAX)
 		return bad(w, "fewer nested brackets");
 	if (take(w, "!")) {
-		ok = where_not(w, value);
-		*value = ok && !*value;
+		ok = where_not(w, keep);
+		for (size_t i = 0; ok && i < w->r->n; i++)
+			keep[i] = !keep[i];
 	} else if (take(w, "(")) {
-		ok = where_or(w, value);
+		ok = where_or(w, keep);
 		if (ok && !take(w, ")"))
 			ok = bad(w, "')'");
 	} else {
-		ok = where_comparison(w, value);
+		ok = where_comparison(w, keep);
 	}
 	w->depth--;
 	return ok;
 }
 
-static bool where_and(struct where *w, bool *value)
+static bool where_and(struct where *w, bool *keep)
 {
-	bool more;
+	bool *more = ARENA_NEW(&w->arena, bool, w->r->n);
 
-	if (!where_not(w, value))
+	if (!where_not(w, keep))
 		return false;
 	while (take(w, "&&")) {
-		if (!where_not(w, &more))
+		if (!where_not(w, more))
 			return false;
-		*value = *value && more;
+		for (size_t i = 0; i < w->r->n; i++)
+			keep[i] = keep[i] && more[i];
 	}
 	return true;
 }
 
-static bool where_or(struct where *w, bool *value)
+static bool where_or(struct where *w, bool *keep)
 {
-	bool more;
+	bool *more = ARENA_NEW(&w->arena, bool, w->r->n);
 
-	if (!where_and(w, value))
+	if (!where_and(w, keep))
 		return false;
 	while (take(w, "||")) {
-		if (!where_and(w, &more))
+		if (!where_and(w, more))
 			return false;
-		*value = *value || more;
+		for (size_t i = 0; i < w->r->n; i++)
+			keep[i] = keep[i] || more[i];
 	}
 	return true;
+}
+
+static bool where_whole(struct where *w, bool *keep)
+{
+	if (!where_or(w, keep))
+		return false;
+	skip_blank(w);
+	return !*w->at || bad(w, "&&, || or the end");
 }
 
 enum nasc_status results_where(struct results *r, const char *text, struct nasc_err *err)
 {
+	struct where w = { .text = text, .at = text, .r = r, .err = err };
+	bool *keep = ARENA_NEW(&w.arena, bool, r->n), ok = where_whole(&w, keep);
 	size_t kept = 0;
 
-	for (size_t i = 0; i < r->n; i++) {
-		struct where w = { .text = text, .at = text, .row = &r->row[i], .err = err };
-		bool keep = false;
-
-		if (!where_or(&w, &keep))
-			return err->code;
-		skip_blank(&w);
-		if (*w.at) {
-			bad(&w, "&&, || or the end");
-			return err->code;
-		}
-		if (keep)
+	for (size_t i = 0; ok && i < r->n; i++)
+		if (keep[i])
 			r->row[kept++] = r->row[i];
-	}
-	r->n = kept;
-	return NASC_OK;
+	if (ok)
+		r->n = kept;
+	arena_free(&w.arena);
+	return ok ? NASC_OK : err->code;
 }

@@ -156,6 +156,45 @@ Test(results, where_says_the_column)
 	}
 }
 
+/* Names and units are checked although there is nothing to keep. */
+Test(results, where_and_sort_without_rows)
+{
+	static const struct {
+		const char *text, *want; /* NULL: accepted */
+	} cases[] = {
+		{ "error < 10 % && sram <= 64 KiB", NULL },
+		{ "stm32f746.latency < 5 ms || !(energy_j >= 1 mJ) || nid > 0 || id == 3", NULL },
+		{ "nonsense",
+		  "--where: column 1 of 'nonsense': no score is called 'nonsense'; there are "
+		  "no rows" },
+		{ "error < 1 && speed > 3",
+		  "--where: column 14 of 'error < 1 && speed > 3': no score is called 'speed'; "
+		  "there are no rows" },
+		{ "sram < 5 ms", "--where: column 8 of 'sram < 5 ms': '5 ms' is not a size; use B, "
+				 "kB, MB, GB (1000) or KiB, MiB, GiB (1024)" },
+		{ "(error < 1", "--where: column 11 of '(error < 1': expected ')'" },
+	};
+	struct results r;
+
+	load_text(FILE_OF(""), &r);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct nasc_err err = { 0 };
+
+		cr_expect_eq(results_where(&r, cases[i].text, &err),
+			     cases[i].want ? NASC_USAGE : NASC_OK, "%s", cases[i].text);
+		cr_expect_str_eq(err.msg, cases[i].want ? cases[i].want : "", "%s", err.msg);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const known[] = { "error", "-sram", "latency" };
+		struct nasc_err err = { 0 };
+
+		cr_expect_eq(results_sort(&r, known[i], &err), NASC_OK, "%s", err.msg);
+		cr_expect_eq(results_sort(&r, "nope", &err), NASC_USAGE);
+		cr_expect_str_eq(err.msg, "--sort: no score is called 'nope'; there are no rows");
+	}
+	results_close(&r);
+}
+
 /* ---- front, knee, order --------------------------------------------------------------- */
 
 Test(results, knee_of_two_objectives)

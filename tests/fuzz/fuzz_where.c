@@ -54,6 +54,7 @@ static void check_condition(const struct results *all, const char *text, struct 
 	enum nasc_status status, of_other;
 	struct nasc_err err;
 	unsigned kept = kept_by(all, text, &status, &err), dropped;
+	struct results none = *all;
 
 	MUST(status == NASC_OK || status == NASC_USAGE);
 	snprintf(other, n, "!(%s)", text);
@@ -62,6 +63,9 @@ static void check_condition(const struct results *all, const char *text, struct 
 		MUST((kept | dropped) == (1u << ROWS) - 1 && (kept & dropped) == 0);
 	if (status == NASC_OK && of_other)
 		MUST(strstr(err.msg, "nested brackets"));
+	none.n = 0;
+	of_other = results_where(&none, text, &err);
+	MUST(of_other == NASC_OK || status == NASC_USAGE);
 }
 
 static void check_order(const struct results *all, const char *text)
