@@ -101,6 +101,7 @@ struct cfg_field {
 	const char *const *choices; /* CFG_CHOICE, CFG_CHOICES; NULL-terminated */
 	enum unit_dim dim;	    /* CFG_REAL */
 	const char *unit, *help;    /* unit in words: "individuals" */
+	bool unscored;		    /* no candidate's score depends on it, as on a time limit */
 };
 
 /* offsetof that does not compile when member m of S is not of type T. */
@@ -108,43 +109,50 @@ struct cfg_field {
 
 #define CFG_BOOL_FIELD(S, m, d, h)                                                                 \
 	{                                                                                          \
-#m, CFG_BOOL, CFG_AT(S, m, bool), d, 0, 0, NULL, UNIT_NONE, "", h                  \
+#m, CFG_BOOL, CFG_AT(S, m, bool), d, 0, 0, NULL, UNIT_NONE, "", h, false           \
 	}
 #define CFG_INT_FIELD(S, m, d, lo, hi, u, h)                                                       \
 	{                                                                                          \
-#m, CFG_INT, CFG_AT(S, m, int64_t), d, lo, hi, NULL, UNIT_NONE, u, h               \
+#m, CFG_INT, CFG_AT(S, m, int64_t), d, lo, hi, NULL, UNIT_NONE, u, h, false        \
 	}
 #define CFG_U64_FIELD(S, m, d, h)                                                                  \
 	{                                                                                          \
-#m, CFG_U64, CFG_AT(S, m, uint64_t), d, 0, 0, NULL, UNIT_NONE, "", h               \
+#m, CFG_U64, CFG_AT(S, m, uint64_t), d, 0, 0, NULL, UNIT_NONE, "", h, false        \
 	}
 #define CFG_REAL_FIELD(S, m, d, lo, hi, dim, u, h)                                                 \
 	{                                                                                          \
-#m, CFG_REAL, CFG_AT(S, m, double), d, lo, hi, NULL, dim, u, h                     \
+#m, CFG_REAL, CFG_AT(S, m, double), d, lo, hi, NULL, dim, u, h, false              \
+	}
+#define CFG_UNSCORED_REAL_FIELD(S, m, d, lo, hi, dim, u, h)                                        \
+	{                                                                                          \
+#m, CFG_REAL, CFG_AT(S, m, double), d, lo, hi, NULL, dim, u, h, true               \
 	}
 #define CFG_CHOICE_FIELD(S, m, d, names, h)                                                        \
 	{                                                                                          \
-#m, CFG_CHOICE, CFG_AT(S, m, int64_t), d, 0, 0, names, UNIT_NONE, "", h            \
+#m, CFG_CHOICE, CFG_AT(S, m, int64_t), d, 0, 0, names, UNIT_NONE, "", h, false     \
 	}
 #define CFG_STRING_FIELD(S, m, d, h)                                                               \
 	{                                                                                          \
-#m, CFG_STRING, CFG_AT(S, m, const char *), d, 0, 0, NULL, UNIT_NONE, "", h        \
+#m, CFG_STRING, CFG_AT(S, m, const char *), d, 0, 0, NULL, UNIT_NONE, "", h, false \
 	}
 #define CFG_RANGE_FIELD(S, m, d, lo, hi, u, h)                                                     \
 	{                                                                                          \
-#m, CFG_RANGE, CFG_AT(S, m, struct cfg_range), d, lo, hi, NULL, UNIT_NONE, u, h    \
+#m, CFG_RANGE, CFG_AT(S, m, struct cfg_range), d, lo, hi, NULL, UNIT_NONE, u, h,   \
+			false                                                                      \
 	}
 #define CFG_INTS_FIELD(S, m, d, lo, hi, u, h)                                                      \
 	{                                                                                          \
-#m, CFG_INTS, CFG_AT(S, m, struct cfg_ints), d, lo, hi, NULL, UNIT_NONE, u, h      \
+#m, CFG_INTS, CFG_AT(S, m, struct cfg_ints), d, lo, hi, NULL, UNIT_NONE, u, h,     \
+			false                                                                      \
 	}
 #define CFG_CHOICES_FIELD(S, m, d, names, h)                                                       \
 	{                                                                                          \
-#m, CFG_CHOICES, CFG_AT(S, m, uint64_t), d, 0, 0, names, UNIT_NONE, "", h          \
+#m, CFG_CHOICES, CFG_AT(S, m, uint64_t), d, 0, 0, names, UNIT_NONE, "", h, false   \
 	}
 #define CFG_STRINGS_FIELD(S, m, d, h)                                                              \
 	{                                                                                          \
-#m, CFG_STRINGS, CFG_AT(S, m, struct cfg_strings), d, 0, 0, NULL, UNIT_NONE, "", h \
+#m, CFG_STRINGS, CFG_AT(S, m, struct cfg_strings), d, 0, 0, NULL, UNIT_NONE, "",   \
+			h, false                                                                   \
 	}
 #define CFG_END                                                                                    \
 	{                                                                                          \
@@ -177,6 +185,8 @@ void cfg_format(const struct cfg_field *row, const void *in, char *buf, size_t n
 void cfg_print(const struct cfg_field *rows, const void *in, int indent, FILE *fp);
 
 struct json_writer;
-/* The same values as members of the JSON object that is open in @w. */
-void cfg_write_json(const struct cfg_field *rows, const void *in, struct json_writer *w);
+/* The same values as members of the JSON object that is open in @w; @scores_only: without the
+ * unscored ones. */
+void cfg_write_json(const struct cfg_field *rows, const void *in, bool scores_only,
+		    struct json_writer *w);
 #endif

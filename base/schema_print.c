@@ -294,11 +294,14 @@ static void write_list(const struct cfg_field *row, const void *member, struct j
 	json_end(w);
 }
 
-void cfg_write_json(const struct cfg_field *rows, const void *in, struct json_writer *w)
+void cfg_write_json(const struct cfg_field *rows, const void *in, bool scores_only,
+		    struct json_writer *w)
 {
 	for (; rows->key; rows++) {
 		const void *member = (const char *)in + rows->offset;
 
+		if (scores_only && rows->unscored)
+			continue;
 		switch (rows->type) {
 		case CFG_BOOL:
 			json_bool(w, rows->key, *(const bool *)member);

@@ -52,9 +52,9 @@ struct external_worker {
 static const struct cfg_field external_fields[] = {
 	CFG_STRINGS_FIELD(struct external_cfg, command, NULL,
 			  "program and its arguments, run without a shell: [python3, train.py]"),
-	CFG_REAL_FIELD(struct external_cfg, timeout, "10 min", 0.1, 2.6e6, UNIT_SECOND,
-		       "per candidate",
-		       "time after which the program is killed, its start included"),
+	CFG_UNSCORED_REAL_FIELD(struct external_cfg, timeout, "10 min", 0.1, 2.6e6, UNIT_SECOND,
+				"per candidate",
+				"time after which the program is killed, its start included"),
 	CFG_REAL_FIELD(
 		struct external_cfg, budget, "1", 0, 1e12, UNIT_NONE, "as the program takes it",
 		"passed on with every candidate: epochs, steps, whatever the program counts"),

@@ -378,11 +378,11 @@ static void write_strings(struct json_writer *w, const char *key, const struct c
 }
 
 static void write_part(struct json_writer *w, const char *key, const char *type,
-		       const struct cfg_field *fields, const void *cfg)
+		       const struct cfg_field *fields, const void *cfg, bool scores_only)
 {
 	json_object(w, key);
 	json_string(w, "type", type);
-	cfg_write_json(fields, cfg, w);
+	cfg_write_json(fields, cfg, scores_only, w);
 	json_end(w);
 }
 
@@ -420,12 +420,13 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 	json_int(w, "version", CONFIG_VERSION);
 	config_write_seed(w, c->seed);
 	if (c->problem)
-		write_part(w, "problem", c->problem->name, problem_fields, &c->problem_cfg);
+		write_part(w, "problem", c->problem->name, problem_fields, &c->problem_cfg,
+			   scores_only);
 	if (c->space)
-		write_part(w, "space", c->space->name, c->space->fields, c->space_cfg);
+		write_part(w, "space", c->space->name, c->space->fields, c->space_cfg, scores_only);
 	if (c->evaluator)
 		write_part(w, "evaluator", c->evaluator->name, c->evaluator->fields,
-			   c->evaluator_cfg);
+			   c->evaluator_cfg, scores_only);
 	for (size_t i = 0; i < N_SECTIONS; i++) {
 		const struct section *s = &sections[i];
 		bool mine = s->fields == data_fields	? c->has_data
@@ -438,11 +439,12 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 		if (!mine || (scores_only && !s->scores))
 			continue;
 		json_object(w, s->key);
-		cfg_write_json(s->fields, (const char *)c + s->offset, w);
+		cfg_write_json(s->fields, (const char *)c + s->offset, scores_only, w);
 		json_end(w);
 	}
 	if (!scores_only) {
-		write_part(w, "strategy", c->strategy->name, c->strategy->fields, c->strategy_cfg);
+		write_part(w, "strategy", c->strategy->name, c->strategy->fields, c->strategy_cfg,
+			   scores_only);
 		if (c->space) {
 			write_strings(w, "targets", &c->targets);
 			json_bool(w, "fit_targets", c->fit_targets);

@@ -241,6 +241,34 @@ Test(config, seed_keeps_all_its_bits)
 	cr_expect(back.seed == 9007199254740993u);
 }
 
+/* What a journal goes by: a time limit gives or withholds a score and does not change it. */
+Test(config, identity_is_of_what_the_scores_depend_on)
+{
+	static const char *const same[] = { "evaluator.timeout=9",  "stop.evaluations=7",
+					    "strategy.type=random", "objectives=[macs, params]",
+					    "failures.retries=2",   "memory.journal=5" },
+				 *const changed[] = { "evaluator.budget=2", "evaluator.command=ls",
+						      "seed=9", "space.layers=[1, 2]",
+						      "input.height=8" };
+	struct nasc_err err = { 0 };
+	struct study_config c;
+	const char *identity;
+
+	write_file("c.yaml", GOOD "evaluator: {type: external, command: sh}\n");
+	cr_assert_eq(config_load("c.yaml", NULL, 0, &arena, &c, &err), NASC_OK, "%s", err.msg);
+	identity = written(&c, true);
+	for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+		cr_assert_eq(config_load("c.yaml", &same[i], 1, &arena, &c, &err), NASC_OK, "%s",
+			     err.msg);
+		cr_expect_str_eq(written(&c, true), identity, "%s", same[i]);
+	}
+	for (size_t i = 0; i < sizeof changed / sizeof *changed; i++) {
+		cr_assert_eq(config_load("c.yaml", &changed[i], 1, &arena, &c, &err), NASC_OK, "%s",
+			     err.msg);
+		cr_expect_str_neq(written(&c, true), identity, "%s", changed[i]);
+	}
+}
+
 Test(config, set_goes_over_the_file)
 {
 	static const char *const set[] = { "strategy.type=random", "strategy.batch=3", "seed=9",

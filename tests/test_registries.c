@@ -235,7 +235,7 @@ static char *resolved(const struct part *p, const void *cfg, struct arena *a)
 
 	json_init(&w, fp, true);
 	json_object(&w, NULL);
-	cfg_write_json(p->fields, cfg, &w);
+	cfg_write_json(p->fields, cfg, false, &w);
 	json_end(&w);
 	fclose(fp);
 	return text;

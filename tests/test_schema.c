@@ -272,7 +272,7 @@ static char *as_json(const struct all *in)
 
 	json_init(&w, fp, true);
 	json_object(&w, NULL);
-	cfg_write_json(rows, in, &w);
+	cfg_write_json(rows, in, false, &w);
 	json_end(&w);
 	fclose(fp);
 	return text;

@@ -133,6 +133,11 @@ done
 rm kept.json
 search logged.yaml --out kept.json --resume
 equal "failures, resumed from the journal alone: the same results" kept.json before.json
+cp kept.json.journal more.json.journal
+search logged.yaml --out more.json --resume --set evaluator.timeout=20
+is "failures, resumed with more time: exit code" $? 0
+sed 's/"timeout": 20/"timeout": 1/' more.json >kept.renamed
+equal "failures, resumed with more time: the same results" kept.renamed before.json
 is "failures, resumed: nothing is asked again" "$(ls asked.now 2>/dev/null)" ""
 search logged.yaml --out kept.json --retry-failed
 is "--retry-failed without --resume" "$? $(cat err)" "2 nasc: --retry-failed goes with --resume only"
