@@ -397,16 +397,20 @@ static enum nasc_status check_known(struct study *s, struct nasc_err *err)
 	s->space.ops->decode(&s->space, gene, &a, &net);
 	fails = study_costs(s, &net, &a, value, &bounds, &ignored) != NASC_OK;
 	arena_free(&a);
-	unknown = fails ? NULL : study_unknown(s, value, false);
-	for (size_t i = 0; !fails && !unknown && i < s->n_goals; i++)
-		if (isnan(value[s->goal[i].metric]) && !s->metric[s->goal[i].metric].dear)
-			unknown = &s->metric[s->goal[i].metric];
-	if (!unknown)
+	if (fails)
 		return NASC_OK;
-	section = s->config->constraints ? "constraints" : s->config->goal ? "goal" : "targets";
+	unknown = study_unknown(s, value, false);
+	section = s->config->constraints ? "constraints" : "targets";
 	for (size_t i = 0; i < s->n_objectives; i++)
 		if (unknown == &s->metric[s->objective[i]])
 			section = "objectives";
+	for (size_t i = 0; !unknown && i < s->n_goals; i++)
+		if (isnan(value[s->goal[i].metric]) && !s->metric[s->goal[i].metric].dear) {
+			unknown = &s->metric[s->goal[i].metric];
+			section = "goal";
+		}
+	if (!unknown)
+		return NASC_OK;
 	return config_fail(&s->config->doc, yaml_get(s->config->doc.root, section)->line, err,
 			   "%s: the target's file has no numbers for '%s'", section, unknown->name);
 }

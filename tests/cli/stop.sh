@@ -50,10 +50,35 @@ stops "evaluations before generations" evaluations 130 wide.yaml --set stop.gene
 stops "trained" trained - search.yaml --set stop.trained=7 --set stop.evaluations=1000
 is "trained: not one more" "$(field trained s1.json)" 7
 sed "s/evaluator.sh\]/evaluator.sh, '0', always]/" search.yaml >wrong.yaml
-search wrong.yaml --set failures.enough=3 --set strategy.population=4 --jobs 2 --out enough.json
-is "enough failures: exit code" $? 1
-is "enough failures: reason" "$(field stop_reason enough.json)" "every evaluation failed"
-is "enough failures: as soon as there are" "$(awk -v n="$(field trained enough.json)" 'BEGIN { print (n >= 3 && n < 3 + 4) }')" 1
+for jobs in 1 3; do
+	search wrong.yaml --set failures.enough=3 --set strategy.population=100 --jobs $jobs --out enough$jobs.json
+	is "enough failures, $jobs jobs: exit code" $? 1
+	is "enough failures, $jobs jobs: reason" "$(field stop_reason enough$jobs.json)" "every evaluation failed"
+	is "enough failures, $jobs jobs: not one more" "$(field trained enough$jobs.json)" 3
+done
+
+# A schedule is planned to the same end, however the end is said.
+sed '/^strategy/s/.*/strategy: {type: amosa}/' wide.yaml >amosa.yaml
+stops "amosa's generations" generations - amosa.yaml --set stop.generations=10 --set stop.evaluations=1000000
+search amosa.yaml --set stop.evaluations="$(field evaluations s1.json)" --out planned.json
+"$nasc" pareto planned.json --csv | cut -d, -f2- >a
+"$nasc" pareto s1.json --csv | cut -d, -f2- >b
+same "amosa's generations: as planned" a b
+
+# ---- time: nothing is begun after it, nothing that is better is lost to it
+search wide.yaml --set stop.time_s=1e-9 --out never.json
+is "no time: exit code" $? 1
+is "no time: message" "$(tail -n 1 err)" "nasc: stopped (time) before any candidate was scored"
+sed 's/evaluator.sh\]/evaluator.sh, "0.1"]/' search.yaml >slow.yaml
+search slow.yaml --set strategy.population=100 --set stop.evaluations=100 --set stop.time_s=0.5 --jobs 2 --out time.json
+is "time: exit code" $? 0
+is "time: reason" "$(field stop_reason time.json)" time
+is "time: within a round" "$(awk -v n="$(field evaluations time.json)" 'BEGIN { print (n > 0 && n < 60) }')" 1
+cp time.json before.json
+search slow.yaml --set strategy.population=100 --set stop.evaluations=100 --set stop.time_s=1e-9 --out time.json --resume
+is "time, resumed for less: exit code" $? 1
+is "time, resumed for less: says so" "$(grep -c 'stopped (time) after 0 candidates.* time.json is left as it was' err)" 1
+same "time, resumed for less: the file is as it was" before.json time.json
 
 # ---- hypervolume: where a run without the rule says it would be
 search wide.yaml --out whole.json
