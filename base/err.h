@@ -19,7 +19,8 @@ enum nasc_status {
 };
 
 /* Caller-owned, lives on the stack, never allocates. `msg` reads outermost
- * context first and is fit to print as is: "error: <msg>\n". */
+ * context first and is fit to print as is, "nasc: <msg>\n": it is one line, '?' in
+ * place of control characters, and what is too long for it has lost its middle. */
 struct nasc_err {
 	enum nasc_status code;
 	char msg[512];

@@ -21,10 +21,7 @@ const struct cmd *cmd_find(const char *name)
 
 static int fail(const struct nasc_err *err)
 {
-	fputs("nasc: ", stderr);
-	for (const char *s = err->msg; *s; s++) /* a name in it may hold anything */
-		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, stderr);
-	fputc('\n', stderr);
+	fprintf(stderr, "nasc: %s\n", err->msg);
 	return nasc_exit_code(err->code);
 }
 

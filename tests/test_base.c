@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "arena.h"
@@ -321,21 +322,74 @@ Test(err, wrap_puts_context_in_front)
 	cr_assert_str_eq(err.msg, "<a.yaml:7: 3 is odd>");
 }
 
-Test(err, too_long_messages_lose_their_tail)
+/* A path of 1,000 bytes leaves the reason behind it whole, whoever put it in front. */
+Test(err, too_long_messages_lose_their_middle)
+{
+	static const char reason[] = "cannot open: No such file or directory";
+	struct nasc_err err = { 0 };
+	char path[1001], tail[64];
+
+	memset(path, 'x', sizeof path - 1);
+	path[sizeof path - 1] = '\0';
+	memcpy(path, "begin", 5);
+	memcpy(path + sizeof path - 1 - 5, "/last", 5);
+	snprintf(tail, sizeof tail, "xx/last: %s", reason);
+	nasc_fail(&err, NASC_DATA, "%s: %s", path, reason);
+	cr_assert_lt(strlen(err.msg), sizeof err.msg);
+	cr_assert_gt(strlen(err.msg), sizeof err.msg - 4);
+	cr_assert_eq(strncmp(err.msg, "beginxxx", 8), 0, "%s", err.msg);
+	cr_assert_not_null(strstr(err.msg, "x...x"), "%s", err.msg);
+	cr_assert_str_eq(strstr(err.msg, "xx/last"), tail);
+	nasc_wrap(&err, "a.yaml:7: data");
+	cr_assert_eq(strncmp(err.msg, "a.yaml:7: data: beginxxx", 24), 0, "%s", err.msg);
+	cr_assert_str_eq(strstr(err.msg, "xx/last"), tail);
+
+	nasc_fail(&err, NASC_DATA, "%s", reason);
+	nasc_wrap(&err, "%s", path);
+	cr_assert_gt(strlen(err.msg), sizeof err.msg - 4);
+	cr_assert_eq(strncmp(err.msg, "beginxxx", 8), 0, "%s", err.msg);
+	cr_assert_str_eq(strstr(err.msg, "xx/last"), tail);
+	nasc_fail(&err, NASC_DATA, "%s: %s", path, reason);
+	nasc_wrap(&err, "%s", path);
+	cr_assert_lt(strlen(err.msg), sizeof err.msg);
+	cr_assert_not_null(strstr(err.msg, "xx/last: beginxx"), "%s", err.msg);
+	cr_assert_str_eq(strrchr(err.msg, '/'), strchr(tail, '/'));
+}
+
+/* Up to 511 bytes are left as they are; two-byte characters are not cut in two. */
+Test(err, length_of_messages)
 {
 	struct nasc_err err = { 0 };
-	char text[1000];
+	char text[600];
 
-	memset(text, 'x', sizeof text - 1);
-	text[sizeof text - 1] = '\0';
-	nasc_fail(&err, NASC_DATA, "%s", text);
-	cr_assert_eq(strlen(err.msg), sizeof err.msg - 1);
-	nasc_wrap(&err, "file:7");
-	cr_assert_eq(strlen(err.msg), sizeof err.msg - 1);
-	cr_assert_eq(strncmp(err.msg, "file:7: xxx", 11), 0);
-	nasc_wrap(&err, "%s", text);
-	cr_assert_eq(strlen(err.msg), sizeof err.msg - 1);
-	cr_assert_not_null(strstr(err.msg, ": file:7: xxx"));
+	memset(text, 'x', sizeof text);
+	for (size_t n = 505; n < 520; n++) {
+		text[n] = '\0';
+		nasc_fail(&err, NASC_DATA, "%s", text);
+		cr_assert_eq(strlen(err.msg) == n, n <= 511, "%zu", n);
+		cr_assert_eq(!strstr(err.msg, "..."), n <= 511, "%zu", n);
+		text[n] = 'x';
+	}
+	for (size_t i = 0; i + 2 < sizeof text; i += 2)
+		memcpy(text + i, "\xc3\xa9", 3);
+	for (size_t i = 0; i < 2; i++) {
+		const char *dots;
+
+		nasc_fail(&err, NASC_DATA, "%s%s", i ? "x" : "", text);
+		dots = strstr(err.msg, "...");
+		cr_assert_not_null(dots);
+		cr_assert_eq(memcmp(dots - 2, "\xc3\xa9...\xc3\xa9", 7), 0, "%s", err.msg);
+	}
+}
+
+Test(err, messages_are_one_line)
+{
+	struct nasc_err err = { 0 };
+
+	nasc_fail(&err, NASC_DATA, "'a\nb\r\x7f\033[1m'");
+	cr_assert_str_eq(err.msg, "'a?b???[1m'");
+	nasc_wrap(&err, "x\ty\n");
+	cr_assert_str_eq(err.msg, "x?y?: 'a?b???[1m'");
 }
 
 /* ---- units ------------------------------------------------------------------- */
