@@ -30,6 +30,7 @@ static inline void must_say_why(const struct nasc_err *err, enum nasc_status ret
 {
 	MUST(returned != NASC_OK && err->code == returned);
 	MUST(err->msg[0] && memchr(err->msg, '\0', sizeof err->msg));
+	MUST(!strpbrk(err->msg, "\n\r"));
 }
 
 /* A file in memory, for what is read by path. Zero-initialised, it is made at its first use and
