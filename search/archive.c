@@ -68,9 +68,9 @@ struct builder {
 };
 
 /* Rows lo .. hi-1 of the new order become node @node, split by one objective after another. */
-static void build(struct builder *b, size_t node, size_t depth, size_t lo, size_t hi)
+static void build(struct builder *b, size_t node, size_t axis, size_t lo, size_t hi)
 {
-	size_t m = b->s->m, mid = (lo + hi) / 2;
+	size_t m = b->s->m, next = axis + 1 < m ? axis + 1 : 0, mid = (lo + hi) / 2;
 	double *least = b->s->box + 2 * node * m, *most = least + m;
 
 	for (size_t k = 0; k < m; k++) {
@@ -86,12 +86,12 @@ static void build(struct builder *b, size_t node, size_t depth, size_t lo, size_
 	if (hi - lo <= LEAF)
 		return;
 	for (size_t i = lo; i < hi; i++)
-		b->key[i] = (struct order_key){ b->s->f[b->row[i] * m + depth % m], b->row[i] };
+		b->key[i] = (struct order_key){ b->s->f[b->row[i] * m + axis], b->row[i] };
 	order_sort(b->key + lo, b->tmp, hi - lo);
 	for (size_t i = lo; i < hi; i++)
 		b->row[i] = b->key[i].at;
-	build(b, 2 * node + 1, depth + 1, lo, mid);
-	build(b, 2 * node + 2, depth + 1, mid, hi);
+	build(b, 2 * node + 1, next, lo, mid);
+	build(b, 2 * node + 2, next, mid, hi);
 }
 
 /* Close the gaps and put all rows into the tree. */
