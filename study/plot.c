@@ -102,10 +102,11 @@ static enum nasc_status measure(const struct results *r, const char *name, struc
 
 	a->name = a->label = name;
 	for (size_t i = 0; i < r->n; i++) {
-		const struct result_score *s = result_score(&r->row[i], name);
+		/* Every row's score is the first row's, so a short name cannot mean two. */
+		const struct result_score *s = result_score(&r->row[i], a->name);
 
 		if (!s) {
-			no_score(&r->row[i], name, err);
+			no_score(&r->row[i], a->name, err);
 			return nasc_wrap(err, "--plot");
 		}
 		a->name = s->key;
