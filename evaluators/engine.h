@@ -1,5 +1,6 @@
 #ifndef NASC_ENGINE_H
 #define NASC_ENGINE_H
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -177,7 +178,8 @@ enum runner_mode { RUN_TRAIN, RUN_INFER };
 struct runner {
 	const struct plan *plan;
 	const struct model *model;
-	char *mem; /* plan->bytes: `pages`, or in the arena */
+	const atomic_bool *cancel; /* looked at before each phase of a forward; NULL: never */
+	char *mem;		   /* plan->bytes: `pages`, or in the arena */
 	void *pages;
 	struct conv_run *conv;
 	dnnl_stream_t stream;
@@ -200,9 +202,14 @@ void runner_load(struct runner *r, const float *image);
 /* Master weights to the layouts of the convolutions: after each change, by one
  * thread while no other runs. */
 void runner_pack(struct runner *r);
-/* Forward and loss of the loaded images; r->label, n_labels, loss_scale set. */
+/* Forward and loss of the loaded images; r->label, n_labels, loss_scale set. Of no meaning once
+ * *r->cancel is true. */
 void runner_forward(struct runner *r, enum runner_mode mode);
 void runner_backward(struct runner *r); /* after a forward in RUN_TRAIN */
+static inline bool runner_cancelled(const struct runner *r)
+{
+	return r->cancel && atomic_load_explicit(r->cancel, memory_order_relaxed);
+}
 static inline struct rows runner_rows(const struct runner *r, struct plan_operand o)
 {
 	size_t size = r->plan->bf16 ? 2 : 4;

@@ -24,13 +24,28 @@ static const struct cfg_field naswot_fields[] = {
 	CFG_END
 };
 
-/* log |det| of the n * n matrix @k, destroyed; -INFINITY when singular. LU with
- * partial pivoting. */
-static double log_det(double *k, size_t n)
-{
-	double sum = 0;
+struct proxy_run {
+	struct arena arena;
+	struct plan plan;
+	struct model model;
+	struct runner runner;
+	double *kernel; /* images * images */
+	uint64_t *code; /* images * words of the widest layer */
+};
 
-	for (size_t c = 0; c < n; c++) {
+static bool cancelled(const struct proxy_run *p)
+{
+	return runner_cancelled(&p->runner);
+}
+
+/* log |det| of the kernel matrix, destroyed; -INFINITY when singular. LU with partial
+ * pivoting. Of no meaning once cancelled. */
+static double log_det(struct proxy_run *p)
+{
+	size_t n = p->plan.images;
+	double sum = 0, *k = p->kernel;
+
+	for (size_t c = 0; c < n && !cancelled(p); c++) {
 		size_t pivot = c;
 
 		for (size_t r = c + 1; r < n; r++)
@@ -52,21 +67,6 @@ static double log_det(double *k, size_t n)
 		}
 	}
 	return sum;
-}
-
-struct proxy_run {
-	struct arena arena;
-	struct plan plan;
-	struct model model;
-	struct runner runner;
-	double *kernel; /* images * images */
-	uint64_t *code; /* images * words of the widest layer */
-	const atomic_bool *cancel;
-};
-
-static bool cancelled(const struct proxy_run *p)
-{
-	return p->cancel && atomic_load_explicit(p->cancel, memory_order_relaxed);
 }
 
 /* Bits of the units of one image, in order: is it open? */
@@ -93,7 +93,7 @@ static void layer_add(struct proxy_run *p, const struct plan_code *c)
 	size_t n = p->plan.images, units = (size_t)c->pixels * c->c, words = (units + 63) / 64;
 	struct rows y = runner_rows(&p->runner, c->y);
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && !cancelled(p); i++)
 		code_take((const float *)y.at + i * c->pixels * y.stride, y.stride, c->pixels, c->c,
 			  p->code + i * words);
 	for (size_t i = 0; i < n && !cancelled(p); i++)
@@ -119,7 +119,7 @@ static double score_once(struct proxy_run *p, struct rng *init)
 	memset(p->kernel, 0, n * n * sizeof *p->kernel);
 	for (size_t i = 0; i < p->plan.n_codes; i++)
 		layer_add(p, &p->plan.code[i]);
-	return cancelled(p) ? NAN : log_det(p->kernel, n);
+	return log_det(p);
 }
 
 /* The first images of the run's own order of the training images. */
@@ -141,9 +141,10 @@ static void images_load(struct proxy_run *p, const struct dataset *data, uint64_
 }
 
 static enum nasc_status proxy_open(struct proxy_run *p, const struct naswot_cfg *cfg,
-				   const struct network *net, const struct dataset *data,
+				   const struct eval_request *request, const struct dataset *data,
 				   struct nasc_err *err)
 {
+	const struct network *net = request->net;
 	uint32_t size = (uint32_t)cfg->image_size;
 	size_t n = (size_t)cfg->images < data->n ? (size_t)cfg->images : data->n, widest = 0;
 	struct network resized;
@@ -169,6 +170,7 @@ static enum nasc_status proxy_open(struct proxy_run *p, const struct naswot_cfg 
 		return err->code;
 	model_create(&p->model, &p->plan, &p->arena);
 	runner_create(&p->runner, &p->plan, &p->model, &p->arena);
+	p->runner.cancel = request->cancel;
 	for (size_t i = 0; i < p->plan.n_codes; i++) {
 		size_t units = (size_t)p->plan.code[i].pixels * p->plan.code[i].c;
 
@@ -187,7 +189,7 @@ static enum eval_outcome score(struct proxy_run *p, const struct evaluator *e,
 	struct rng init;
 	double sum = 0;
 
-	if (proxy_open(p, cfg, request->net, e->train, err))
+	if (proxy_open(p, cfg, request, e->train, err))
 		return EVAL_FAILED;
 	rng_stream(&init, request->seed, RNG_INIT, request->id);
 	images_load(p, e->train, request->seed);
@@ -205,7 +207,7 @@ static enum eval_outcome score(struct proxy_run *p, const struct evaluator *e,
 static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
 			     struct eval_result *result)
 {
-	struct proxy_run p = { .cancel = request->cancel };
+	struct proxy_run p = { 0 };
 	struct nasc_err err = { 0 };
 	enum eval_outcome outcome = score(&p, e, request, &result->value[0], &err);
 

@@ -348,7 +348,7 @@ void runner_forward(struct runner *r, enum runner_mode mode)
 {
 	const struct plan *p = r->plan;
 
-	for (size_t i = 0; i < p->n_forward; i++)
+	for (size_t i = 0; i < p->n_forward && !runner_cancelled(r); i++)
 		phase_forward(r, &p->phase[i], mode);
 	loss(r, &p->phase[p->n_forward], mode);
 }

@@ -1,8 +1,10 @@
 #include <criterion/criterion.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "evaluators.h"
 #include "leak.h"
@@ -170,6 +172,63 @@ Test(proxies, naswot_grows_with_width_and_repeats_itself)
 	cr_assert_eq(evaluate(&evaluator_naswot, "image_size: 4", &net[1], &data, NULL, &again),
 		     EVAL_OK);
 	cr_assert_lt(again.value[0], broad.value[0]); /* a quarter of the units */
+	arena_free(&a);
+}
+
+/* One pass over 256 images is seconds of work, one layer of it a fraction of one. */
+static void deep(struct arena *a, struct network *net)
+{
+	uint32_t x = 0;
+
+	network_init(net, a, (struct net_shape){ 16, 16, 1 });
+	for (int i = 0; i < 20; i++)
+		x = network_conv2d(net, x, 64, 7, 1, 1, NET_SAME, false);
+	network_dense(net, network_unary(net, NET_RELU, x), 2, true);
+	infer(net);
+}
+
+struct canceller {
+	atomic_bool cancel;
+	clock_t when; /* in processor time */
+};
+
+/* After a second of work, half of which has gone into the plan: in the middle of a pass. */
+static void *cancel_soon(void *arg)
+{
+	struct canceller *c = arg;
+	clock_t start = clock();
+
+	while (clock() - start < CLOCKS_PER_SEC)
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	c->when = clock();
+	atomic_store(&c->cancel, true);
+	return NULL;
+}
+
+Test(proxies, naswot_hears_a_cancel_between_layers, .timeout = 120)
+{
+	struct arena a = { 0 };
+	struct dataset data = { .n = 256,
+				.shape = { 16, 16, 1 },
+				.classes = 2,
+				.image = ARENA_NEW(&a, uint8_t, 256 * 16 * 16),
+				.label = ARENA_NEW(&a, uint8_t, 256),
+				.mean = { .5f },
+				.std = { .5f } };
+	struct eval_result result;
+	struct canceller c = { .when = 0 };
+	struct network net;
+	pthread_t thread;
+	double work;
+
+	deep(&a, &net);
+	cr_assert_eq(pthread_create(&thread, NULL, cancel_soon, &c), 0);
+	cr_assert_eq(evaluate(&evaluator_naswot, "{images: 256, repeats: 20}", &net, &data,
+			      &c.cancel, &result),
+		     EVAL_CANCELLED, "%s", result.why);
+	work = (double)(clock() - c.when) / CLOCKS_PER_SEC;
+	pthread_join(thread, NULL);
+	cr_assert_lt(work, 1, "worked on for %g s", work);
 	arena_free(&a);
 }
 
