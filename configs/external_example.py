@@ -16,7 +16,7 @@ JSON to its standard input and waits for one line on its standard output:
 
 - The answer repeats the id. accuracy and error are fractions in [0, 1], not per cent.
 - Standard output is for answers alone, so print() everything else to sys.stderr. Its last line is
-  shown when the program dies.
+  shown where the program ends of itself without an answer, not where it runs out of time.
 - End of input means that the search is over: leave.
 - Were nasc killed (kill -9), this program would end too, but not the programs that it started. So a
   shell script around the real evaluator ends in `exec python3 train.py`, not in `python3 train.py`.
