@@ -99,13 +99,12 @@ static enum nasc_status set_path(struct file_out *f, const char *path, struct na
 	return fits ? NASC_OK : nasc_fail(err, NASC_FAIL, "%.100s...: the path is too long", path);
 }
 
-/* Does @path still name the file that @fd is open on? */
-static bool is_file(int fd, const char *path)
+bool file_named(int fd, const char *path)
 {
-	struct stat open_one, named;
+	struct stat opened, named;
 
-	return fstat(fd, &open_one) == 0 && lstat(path, &named) == 0 &&
-	       open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+	return fstat(fd, &opened) == 0 && stat(path, &named) == 0 &&
+	       opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
 /* A writer holds a lock on its temporary file until the file has its name, and a lock ends with
@@ -116,7 +115,7 @@ static void remove_stale(const char *tmp)
 
 	if (fd < 0)
 		return;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_file(fd, tmp))
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && file_named(fd, tmp))
 		unlink(tmp);
 	close(fd);
 }
@@ -130,7 +129,7 @@ static int create_locked(const char *tmp)
 		return -1;
 	/* Another process may take it for stale in the moment before it is locked. Where there are
 	 * no locks nobody finds one stale. */
-	if ((flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && is_file(fd, tmp))
+	if ((flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && file_named(fd, tmp))
 		return fd;
 	close(fd);
 	errno = EEXIST;

@@ -28,6 +28,9 @@ enum nasc_status file_begin(struct file_out *f, const char *path, struct nasc_er
 enum nasc_status file_commit(struct file_out *f, struct nasc_err *err);
 void file_abandon(struct file_out *f); /* fine after commit, and on {0} */
 
+/* Does @path still name the file that @fd is open on? */
+bool file_named(int fd, const char *path);
+
 /* NASC_FAIL with "path: what: reason" and the remedy; @why: the errno of a failed
  * write. */
 enum nasc_status file_fail(struct nasc_err *err, const char *path, const char *what, int why);

@@ -414,8 +414,10 @@ void config_write_seed(struct json_writer *w, uint64_t seed)
 }
 
 void config_write(const struct study_config *c, struct json_writer *w, const char *key,
-		  bool scores_only)
+		  enum config_extent extent)
 {
+	bool scores_only = extent < CONFIG_WHOLE;
+
 	json_object(w, key);
 	json_int(w, "version", CONFIG_VERSION);
 	config_write_seed(w, c->seed);
@@ -442,7 +444,7 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 		cfg_write_json(s->fields, (const char *)c + s->offset, scores_only, w);
 		json_end(w);
 	}
-	if (!scores_only) {
+	if (extent > CONFIG_SCORES) {
 		write_part(w, "strategy", c->strategy->name, c->strategy->fields, c->strategy_cfg,
 			   scores_only);
 		if (c->space) {
@@ -460,7 +462,7 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 	json_end(w);
 }
 
-char *config_identity(const struct study_config *c, struct arena *a)
+char *config_identity(const struct study_config *c, enum config_extent extent, struct arena *a)
 {
 	char *text = NULL, *copy;
 	size_t n = 0;
@@ -470,7 +472,7 @@ char *config_identity(const struct study_config *c, struct arena *a)
 	if (!mem)
 		abort();
 	json_init(&w, mem, true);
-	config_write(c, &w, NULL, true);
+	config_write(c, &w, NULL, extent);
 	fclose(mem);
 	copy = arena_strdup(a, text);
 	free(text);

@@ -2,14 +2,28 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "file.h"
 
-#define JOURNAL_VERSION "2"
+#define JOURNAL_VERSION "3"
+
+#define META "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL)"
+#define EVALUATION                                                                                 \
+	"CREATE TABLE evaluation(genes TEXT PRIMARY KEY, place INTEGER NOT NULL, outcome INTEGER " \
+	"NOT NULL, scores BLOB NOT NULL, why TEXT NOT NULL) WITHOUT ROWID"
+#define BY_PLACE "by_place ON evaluation(place, genes)"
+/* Nothing else may be in it: no view or trigger that makes something of the rows. */
+static const char *const schema[] = { META, EVALUATION, "CREATE INDEX " BY_PLACE };
+
+/* Of the rows of another run than the last: before all of this one's. */
+#define PLACE_OF_EARLIER "-1"
+#define TAKE_TRIES	 10
 
 struct journal {
 	char *path;
@@ -19,6 +33,8 @@ struct journal {
 	 * descriptor of it, so this one is closed last. */
 	int fd;
 	bool locked, created;
+	bool empty; /* when it was opened: one that was killed left no more, or it is new */
+	const struct metric *metric;
 	size_t n_values;
 	int64_t limit, rows; /* 0: no limit; rows: counted only with a limit */
 };
@@ -38,38 +54,94 @@ static enum nasc_status in_use(const struct journal *j, struct nasc_err *err)
 			 who);
 }
 
-/* Of two runs the second fails at once instead of mixing in. The first byte is not among those
- * that SQLite locks, and unlike its locks this one is taken in a single step. */
-static enum nasc_status take_file(struct journal *j, bool resume, struct nasc_err *err)
+/* Names of SQLite's own, which belong to the file. */
+static const char *const beside[] = { "-journal", "-wal" };
+#define NAME_MAX_BYTES (4096 + 16)
+
+static const char *name_beside(char name[NAME_MAX_BYTES], const char *path, size_t i)
 {
-	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	snprintf(name, NAME_MAX_BYTES, "%s%s", path, beside[i]);
+	return name;
+}
+
+static enum nasc_status open_file(struct journal *j, struct nasc_err *err)
+{
+	struct stat st;
 
 	j->fd = open(j->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	j->created = j->fd >= 0;
-	if (!j->created && errno == EEXIST)
-		j->fd = open(j->path, O_RDWR | O_CLOEXEC);
+	if (!j->created && errno == EEXIST) /* a FIFO must not block */
+		j->fd = open(j->path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (j->fd < 0 && errno == EISDIR)
+		return nasc_fail(err, NASC_DATA, "%s: is a directory, not a file", j->path);
 	if (j->fd < 0)
 		return file_fail(err, j->path, "cannot open", errno);
+	if (fstat(j->fd, &st) != 0)
+		return file_fail(err, j->path, "cannot read", errno);
+	if (!S_ISREG(st.st_mode))
+		return nasc_fail(err, NASC_DATA, "%s: is not a regular file", j->path);
+	j->empty = st.st_size == 0;
+	return NASC_OK;
+}
+
+/* Of two runs the second fails at once instead of mixing in. The first byte is not among those
+ * that SQLite locks, and unlike its locks this one is taken in a single step. */
+static enum nasc_status lock_file(struct journal *j, struct nasc_err *err)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+
+	if (open_file(j, err))
+		return err->code;
 	if (fcntl(j->fd, F_SETLK, &l)) {
 		if (errno == EACCES || errno == EAGAIN)
 			return in_use(j, err);
 		return file_fail(err, j->path, "cannot lock", errno);
 	}
 	j->locked = true;
-	if (!j->created && !resume)
+	return NASC_OK;
+}
+
+/* SQLite would wait for ever for someone to write into a FIFO. */
+static enum nasc_status check_beside(struct journal *j, struct nasc_err *err)
+{
+	char name[NAME_MAX_BYTES];
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+		if (stat(name_beside(name, j->path, i), &st) == 0 && !S_ISREG(st.st_mode))
+			return nasc_fail(err, NASC_DATA, "%s: is not a regular file", name);
+	return NASC_OK;
+}
+
+static enum nasc_status take_file(struct journal *j, bool resume, struct nasc_err *err)
+{
+	for (int tries = 0;; tries++) {
+		if (lock_file(j, err))
+			return err->code;
+		if (file_named(j->fd, j->path))
+			break;
+		/* One that could not begin has removed it before it was locked here. */
+		if (tries == TAKE_TRIES)
+			return nasc_fail(err, NASC_FAIL, "%s: removed or replaced again and again",
+					 j->path);
+		close(j->fd);
+		j->locked = false;
+	}
+	if (!j->empty && !resume)
 		return nasc_fail(
 			err, NASC_USAGE,
 			"%s: journal of an earlier run; go on with --resume, or give another "
 			"--out",
 			j->path);
-	return NASC_OK;
+	return check_beside(j, err);
 }
 
 /* ---- tables ------------------------------------------------------------------------- */
 
 static enum nasc_status journal_fail(struct journal *j, struct nasc_err *err)
 {
-	/* Of some writes SQLite keeps the reason to itself, but leaves it in errno. */
+	/* Of some writes SQLite keeps the reason to itself, but leaves it in errno, which the
+	 * callers have cleared. */
 	int rc = sqlite3_errcode(j->db), left = errno, why = sqlite3_system_errno(j->db);
 
 	why = why ? why : left;
@@ -85,7 +157,7 @@ static enum nasc_status set_meta(struct journal *j, const char *key, const char 
 				 struct nasc_err *err)
 {
 	sqlite3_stmt *st;
-	bool ok = sqlite3_prepare_v2(j->db, "INSERT INTO meta VALUES(?, ?)", -1, &st, NULL) ==
+	bool ok = sqlite3_prepare_v2(j->db, "REPLACE INTO meta VALUES(?, ?)", -1, &st, NULL) ==
 			  SQLITE_OK &&
 		  sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC) == SQLITE_OK &&
 		  sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC) == SQLITE_OK &&
@@ -126,19 +198,90 @@ static enum nasc_status check_pages(struct journal *j, struct nasc_err *err)
 			      j->path);
 }
 
-static enum nasc_status journal_check(struct journal *j, const struct journal_options *o,
-				      struct nasc_err *err)
+/* The tables of this version and nothing besides. */
+static enum nasc_status check_schema(struct journal *j, struct nasc_err *err)
+{
+	unsigned present = 0, tables = 1 << 0 | 1 << 1;
+	sqlite3_stmt *st;
+	bool known =
+		sqlite3_prepare_v2(j->db, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL", -1,
+				   &st, NULL) == SQLITE_OK;
+
+	while (known && sqlite3_step(st) == SQLITE_ROW) {
+		const char *sql = (const char *)sqlite3_column_text(st, 0);
+		size_t i = 0, n = sizeof schema / sizeof *schema;
+
+		while (i < n && sql && strcmp(sql, schema[i]) != 0)
+			i++;
+		known = sql && i < n;
+		present |= 1u << i;
+	}
+	sqlite3_finalize(st);
+	if (known && (present & tables) == tables)
+		return NASC_OK;
+	return nasc_fail(err, NASC_DATA,
+			 "%s: not a journal of nasc: its tables are not those of one; give "
+			 "another --out",
+			 j->path);
+}
+
+/* What is wrong with a row of COLUMNS; NULL: nothing. */
+#define COLUMNS "outcome, scores, why, genes, place"
+static const char *row_fault(const struct journal *j, sqlite3_stmt *st)
+{
+	int64_t outcome = sqlite3_column_int64(st, 0);
+	const char *scores = sqlite3_column_blob(st, 1);
+
+	if (sqlite3_column_type(st, 0) != SQLITE_INTEGER ||
+	    (outcome != EVAL_OK && outcome != EVAL_FAILED))
+		return "an outcome that there is not";
+	if (sqlite3_column_type(st, 1) != SQLITE_BLOB ||
+	    sqlite3_column_bytes(st, 1) != (int)(j->n_values * sizeof(double)))
+		return "other scores than the evaluator gives";
+	if (sqlite3_column_type(st, 2) != SQLITE_TEXT)
+		return "a reason that is no text";
+	if (sqlite3_column_type(st, 3) != SQLITE_TEXT)
+		return "genes that are no text";
+	if (sqlite3_column_type(st, 4) != SQLITE_INTEGER)
+		return "a place that is no integer";
+	for (size_t i = 0; i < j->n_values && outcome == EVAL_OK; i++) {
+		double v;
+
+		memcpy(&v, scores + i * sizeof v, sizeof v);
+		if (!isfinite(v))
+			return "a score that is not finite";
+		if (j->metric[i].dim == UNIT_FRACTION && (v < 0 || v > 1))
+			return "a fraction outside [0, 1]";
+	}
+	return NULL;
+}
+
+static enum nasc_status check_rows(struct journal *j, struct nasc_err *err)
+{
+	const char *fault = NULL;
+	sqlite3_stmt *st;
+	int64_t row = 0;
+	int rc = sqlite3_prepare_v2(j->db, "SELECT " COLUMNS " FROM evaluation", -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		while (!fault && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+			row++;
+			fault = row_fault(j, st);
+		}
+	sqlite3_finalize(st);
+	if (fault)
+		return nasc_fail(err, NASC_DATA,
+				 "%s: evaluation %lld: %s; it was changed by something else than "
+				 "nasc, give another --out",
+				 j->path, (long long)row, fault);
+	return rc == SQLITE_DONE ? NASC_OK : journal_fail(j, err);
+}
+
+static enum nasc_status check_identity(struct journal *j, const struct journal_options *o,
+				       struct nasc_err *err)
 {
 	bool same;
 
-	if (check_pages(j, err) || same_meta(j, "version", JOURNAL_VERSION, &same, err))
-		return err->code;
-	if (!same)
-		return nasc_fail(
-			err, NASC_DATA,
-			"%s: journal in the format of another version than this " NASC_VERSION
-			"; end the run with the version that began it, or give another --out",
-			j->path);
 	if (same_meta(j, "identity", o->identity, &same, err))
 		return err->code;
 	if (!same)
@@ -154,30 +297,63 @@ static enum nasc_status journal_check(struct journal *j, const struct journal_op
 	return NASC_OK;
 }
 
+static enum nasc_status journal_check(struct journal *j, const struct journal_options *o,
+				      struct nasc_err *err)
+{
+	bool same;
+
+	if (check_pages(j, err) || same_meta(j, "version", JOURNAL_VERSION, &same, err))
+		return err->code;
+	if (!same)
+		return nasc_fail(
+			err, NASC_DATA,
+			"%s: journal in the format of another version than this " NASC_VERSION
+			"; end the run with the version that began it, or give another --out",
+			j->path);
+	if (check_schema(j, err) || check_identity(j, o, err) || check_rows(j, err))
+		return err->code;
+	return NASC_OK;
+}
+
 /* A run killed before its first commit leaves a database without tables. */
-static bool has_tables(struct journal *j)
+static enum nasc_status has_tables(struct journal *j, bool *some, struct nasc_err *err)
 {
 	sqlite3_stmt *st;
-	bool some = sqlite3_prepare_v2(j->db, "SELECT 1 FROM sqlite_master", -1, &st, NULL) ==
-			    SQLITE_OK &&
-		    sqlite3_step(st) == SQLITE_ROW;
+	int rc = sqlite3_prepare_v2(j->db, "SELECT 1 FROM sqlite_master", -1, &st, NULL);
 
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
 	sqlite3_finalize(st);
-	return some;
+	*some = rc == SQLITE_ROW;
+	return *some || rc == SQLITE_DONE ? NASC_OK : journal_fail(j, err);
 }
 
 static enum nasc_status make_tables(struct journal *j, const struct journal_options *o,
 				    struct nasc_err *err)
 {
-	if (sqlite3_exec(j->db,
-			 "BEGIN; CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);"
-			 "CREATE TABLE evaluation(genes TEXT PRIMARY KEY, place INTEGER NOT NULL,"
-			 " outcome INTEGER NOT NULL, scores BLOB NOT NULL, why TEXT NOT NULL)"
-			 " WITHOUT ROWID;",
-			 NULL, NULL, NULL) != SQLITE_OK)
+	if (sqlite3_exec(j->db, "BEGIN;" META ";" EVALUATION, NULL, NULL, NULL) != SQLITE_OK)
 		return journal_fail(j, err);
 	if (set_meta(j, "version", JOURNAL_VERSION, err) ||
-	    set_meta(j, "identity", o->identity, err) || set_meta(j, "origin", o->origin, err))
+	    set_meta(j, "identity", o->identity, err) || set_meta(j, "origin", o->origin, err) ||
+	    set_meta(j, "run", o->run, err))
+		return err->code;
+	if (sqlite3_exec(j->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+		return journal_fail(j, err);
+	return NASC_OK;
+}
+
+/* Of two runs that share scores each counts its candidates from 0. */
+static enum nasc_status begin_run(struct journal *j, const struct journal_options *o,
+				  struct nasc_err *err)
+{
+	bool same;
+
+	if (same_meta(j, "run", o->run, &same, err) || same)
+		return err->code;
+	if (sqlite3_exec(j->db, "BEGIN; UPDATE evaluation SET place = " PLACE_OF_EARLIER, NULL,
+			 NULL, NULL) != SQLITE_OK)
+		return journal_fail(j, err);
+	if (set_meta(j, "run", o->run, err))
 		return err->code;
 	if (sqlite3_exec(j->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
 		return journal_fail(j, err);
@@ -222,9 +398,8 @@ static bool drop_failed(struct journal *j)
 /* The limit may have been another one when the rows were written. */
 static bool open_limit(struct journal *j)
 {
-	return sqlite3_exec(j->db,
-			    "CREATE INDEX IF NOT EXISTS by_place ON evaluation(place, genes)", NULL,
-			    NULL, NULL) == SQLITE_OK &&
+	return sqlite3_exec(j->db, "CREATE INDEX IF NOT EXISTS " BY_PLACE, NULL, NULL, NULL) ==
+		       SQLITE_OK &&
 	       prepare(j, &j->oldest, "SELECT min(place) FROM evaluation") &&
 	       prepare(j, &j->drop,
 		       "DELETE FROM evaluation WHERE genes IN"
@@ -237,20 +412,27 @@ static bool open_limit(struct journal *j)
 static enum nasc_status journal_begin(struct journal *j, const struct journal_options *o,
 				      struct nasc_err *err)
 {
+	bool some;
+
+	errno = 0;
 	/* The write-ahead log is on disk after every commit as far as a killed process is
-	 * concerned. */
+	 * concerned. What the schema may hold besides tables is not to be trusted. */
 	if (sqlite3_open_v2(j->path, &j->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
+	    sqlite3_db_config(j->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL) != SQLITE_OK ||
+	    sqlite3_db_config(j->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL) != SQLITE_OK ||
 	    sqlite3_exec(j->db,
 			 "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
 			 "PRAGMA synchronous=NORMAL; BEGIN EXCLUSIVE; COMMIT;",
 			 NULL, NULL, NULL) != SQLITE_OK)
 		return journal_fail(j, err);
-	if (has_tables(j) ? journal_check(j, o, err) : make_tables(j, o, err))
+	if (has_tables(j, &some, err))
+		return err->code;
+	if (some ? journal_check(j, o, err) || begin_run(j, o, err) : make_tables(j, o, err))
 		return err->code;
 	if (o->retry_failed && !drop_failed(j))
 		return journal_fail(j, err);
 	if (!prepare(j, &j->put, "INSERT OR REPLACE INTO evaluation VALUES(?, ?, ?, ?, ?)") ||
-	    !prepare(j, &j->get, "SELECT outcome, scores, why FROM evaluation WHERE genes = ?") ||
+	    !prepare(j, &j->get, "SELECT " COLUMNS " FROM evaluation WHERE genes = ?") ||
 	    (j->limit && !open_limit(j)))
 		return journal_fail(j, err);
 	return NASC_OK;
@@ -270,13 +452,11 @@ static void close_database(struct journal *j)
 /* What could not even be begun would only be in the way of the next try. */
 static void remove_files(const char *path)
 {
-	static const char *const suffix[] = { "", "-journal", "-wal" };
-	char name[4096 + 16];
+	char name[NAME_MAX_BYTES];
 
-	for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++) {
-		snprintf(name, sizeof name, "%s%s", path, suffix[i]);
-		unlink(name);
-	}
+	unlink(path);
+	for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+		unlink(name_beside(name, path, i));
 }
 
 enum nasc_status journal_open(struct journal **out, const char *path,
@@ -290,10 +470,11 @@ enum nasc_status journal_open(struct journal **out, const char *path,
 	if (!j->path)
 		abort();
 	j->limit = o->rows;
+	j->metric = o->metric;
 	j->n_values = o->n_values;
 	if (take_file(j, o->resume, err) || journal_begin(j, o, err)) {
-		close_database(j);
-		if (j->created && j->locked)
+		/* Before closing the database ends the lock. */
+		if (j->created && j->locked && file_named(j->fd, path))
 			remove_files(path);
 		journal_close(j);
 		return err->code;
@@ -319,11 +500,10 @@ bool journal_get(struct journal *j, const char *genes, enum eval_outcome *outcom
 		 struct eval_result *r)
 {
 	bool found = sqlite3_bind_text(j->get, 1, genes, -1, SQLITE_STATIC) == SQLITE_OK &&
-		     sqlite3_step(j->get) == SQLITE_ROW &&
-		     sqlite3_column_bytes(j->get, 1) == (int)(j->n_values * sizeof *r->value);
+		     sqlite3_step(j->get) == SQLITE_ROW && !row_fault(j, j->get);
 
 	if (found) {
-		*outcome = sqlite3_column_int(j->get, 0) == EVAL_OK ? EVAL_OK : EVAL_FAILED;
+		*outcome = (enum eval_outcome)sqlite3_column_int(j->get, 0);
 		memcpy(r->value, sqlite3_column_blob(j->get, 1), j->n_values * sizeof *r->value);
 		snprintf(r->why, sizeof r->why, "%s", (const char *)sqlite3_column_text(j->get, 2));
 	}
@@ -340,6 +520,7 @@ static bool make_room(struct journal *j, uint64_t place, bool *older)
 
 	if (j->rows < j->limit)
 		return true;
+	errno = 0;
 	ok = sqlite3_step(j->oldest) == SQLITE_ROW;
 	*older = ok && (int64_t)place < sqlite3_column_int64(j->oldest, 0);
 	sqlite3_reset(j->oldest);
@@ -349,6 +530,7 @@ static bool make_room(struct journal *j, uint64_t place, bool *older)
 static bool put_row(struct journal *j, const char *genes, uint64_t place, enum eval_outcome outcome,
 		    const struct eval_result *r)
 {
+	errno = 0;
 	return sqlite3_bind_text(j->put, 1, genes, -1, SQLITE_STATIC) == SQLITE_OK &&
 	       sqlite3_bind_int64(j->put, 2, (int64_t)place) == SQLITE_OK &&
 	       sqlite3_bind_int(j->put, 3, (int)outcome) == SQLITE_OK &&
@@ -375,4 +557,14 @@ enum nasc_status journal_put(struct journal *j, const char *genes, uint64_t plac
 		j->rows += fresh && !older;
 	sqlite3_reset(j->put);
 	return ok ? NASC_OK : err->code;
+}
+
+enum nasc_status journal_in_place(const struct journal *j, struct nasc_err *err)
+{
+	if (file_named(j->fd, j->path) || access(j->path, F_OK) != 0)
+		return NASC_OK;
+	return nasc_fail(err, NASC_FAIL,
+			 "%s: another file has taken its place while the run went on; no results "
+			 "are written, as they may be another run's; give another --out",
+			 j->path);
 }

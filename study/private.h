@@ -14,8 +14,8 @@ enum nasc_status config_at(const struct yaml_doc *doc, size_t line, struct nasc_
 				     config_at((doc), (line), (err))))
 #define config_wrap(doc, line, err, ...)                                                           \
 	(nasc_wrap((err), __VA_ARGS__), config_at((doc), (line), (err)))
-/* What the scores of a run depend on, as text. */
-char *config_identity(const struct study_config *c, struct arena *a);
+/* What the scores of a run depend on, or more, as text. */
+char *config_identity(const struct study_config *c, enum config_extent extent, struct arena *a);
 /* Member "seed"; as text above 2^53, where readers of JSON numbers lose digits. */
 void config_write_seed(struct json_writer *w, uint64_t seed);
 
@@ -28,24 +28,31 @@ struct journal;
 struct journal_options {
 	const char *identity; /* of the run: what of its config and images the scores depend on */
 	const char *origin;   /* what of this program and processor they depend on */
-	size_t n_values;      /* of a row */
-	int64_t rows;	      /* at most; 0: no limit */
-	bool resume;	      /* go on with what is there */
-	bool retry_failed;    /* but for the failures in it, which are dropped */
+	const char *run;      /* what of its config the order of its candidates depends on */
+	const struct metric *metric; /* of each value of a row */
+	size_t n_values;
+	int64_t rows;	   /* at most; 0: no limit */
+	bool resume;	   /* go on with what is there */
+	bool retry_failed; /* but for the failures in it, which are dropped */
 };
 /* NASC_CONFIG: made by another identity or origin. NASC_USAGE: there is one already,
- * and no resume. NASC_FAIL: another process has it open, which the message names;
- * or it cannot be written. */
+ * and no resume. NASC_DATA: not a journal, damaged, or with rows that no run has written.
+ * NASC_FAIL: another process has it open, which the message names; or it cannot be
+ * written. An empty file is a new journal. */
 enum nasc_status journal_open(struct journal **j, const char *path, const struct journal_options *o,
 			      struct nasc_err *err);
 /* Durable against a kill when it returns. Callers take turns. @place: of the
- * candidate in the run; beyond the limit the rows with the lowest places are dropped. */
+ * candidate in the run; beyond the limit the rows of earlier runs are dropped, then those
+ * with the lowest places. */
 enum nasc_status journal_put(struct journal *j, const char *genes, uint64_t place,
 			     enum eval_outcome outcome, const struct eval_result *r,
 			     struct nasc_err *err);
 /* True: found, *outcome and *r filled. */
 bool journal_get(struct journal *j, const char *genes, enum eval_outcome *outcome,
 		 struct eval_result *r);
+/* Before results are written that rest on it. NASC_FAIL: another file stands in its place,
+ * of another run perhaps. */
+enum nasc_status journal_in_place(const struct journal *j, struct nasc_err *err);
 void journal_close(struct journal *j);
 
 /* ---- score.c ------------------------------------------------------------------- */
@@ -75,6 +82,8 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
  * call. NASC_INTERRUPTED: some are not scored. */
 enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, size_t n,
 			    struct nasc_err *err);
+/* As journal_in_place(); NASC_OK without journal. */
+enum nasc_status scorer_may_write(const struct scorer *sc, struct nasc_err *err);
 void scorer_close(struct scorer *sc);
 
 /* ---- select.c ------------------------------------------------------------------- */

@@ -96,7 +96,7 @@ static void write_all(const struct study *s, const struct run_record *r, struct 
 	json_object(w, NULL);
 	json_int(w, "version", RESULTS_VERSION);
 	json_string(w, "nasc", NASC_VERSION);
-	config_write(s->config, w, "config", false);
+	config_write(s->config, w, "config", CONFIG_WHOLE);
 	config_write_seed(w, s->config->seed);
 	json_string(w, "stop_reason", r->summary->stop_reason);
 	json_u64(w, "evaluations", r->summary->evaluations);

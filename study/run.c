@@ -254,7 +254,7 @@ static enum nasc_status loop_run(struct loop *l, struct nasc_err *err)
 	report(l, true);
 	if (l->sum.evaluations < l->replaced && (st || stop_is_time(l)))
 		return keep_results(l, st ? st : NASC_FAIL, err);
-	if (write_results(l, err)) {
+	if (scorer_may_write(l->scorer, err) || write_results(l, err)) {
 		l->sum.stop_reason = NULL;
 		return err->code;
 	}
@@ -291,7 +291,8 @@ static enum nasc_status check_replaced(const struct study *s, const char *out,
 
 	if (!st) {
 		st = config_from_json(out, r.config, &a, &old, err);
-		if (!st && strcmp(config_identity(&old, &a), config_identity(s->config, &a)) != 0)
+		if (!st && strcmp(config_identity(&old, CONFIG_SCORES, &a),
+				  config_identity(s->config, CONFIG_SCORES, &a)) != 0)
 			st = nasc_fail(err, NASC_CONFIG, "%s: " OF_ANOTHER_RUN, out);
 		*evaluations = r.evaluations;
 		results_close(&r);

@@ -346,7 +346,7 @@ static uint64_t images_hash(const struct dataset *d, uint64_t h)
  * which may change behind the same path. */
 static const char *scores_identity(const struct study *s, struct arena *a)
 {
-	const char *config = config_identity(s->config, a);
+	const char *config = config_identity(s->config, CONFIG_SCORES, a);
 	size_t n = strlen(config) + 32;
 	char *text = ARENA_NEW(a, char, n);
 	uint64_t images = 0;
@@ -394,6 +394,8 @@ static enum nasc_status open_journal(struct scorer *sc, struct nasc_err *err)
 	struct arena *a = &sc->arena;
 	struct journal_options o = { .identity = scores_identity(s, a),
 				     .origin = scores_origin(&s->evaluator, a),
+				     .run = config_identity(s->config, CONFIG_ORDER, a),
+				     .metric = s->evaluator.ops->metric,
 				     .n_values = s->evaluator.ops->n_metrics,
 				     .rows = s->config->memory.journal,
 				     .resume = sc->options->resume,
@@ -445,6 +447,11 @@ enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, s
 	if (atomic_load(&sc->skipped))
 		return nasc_fail(err, NASC_INTERRUPTED, "out of time");
 	return NASC_OK;
+}
+
+enum nasc_status scorer_may_write(const struct scorer *sc, struct nasc_err *err)
+{
+	return sc->journal ? journal_in_place(sc->journal, err) : NASC_OK;
 }
 
 void scorer_close(struct scorer *sc)

@@ -80,10 +80,14 @@ enum nasc_status config_load(const char *path, const char *const *set, size_t n_
 struct cJSON;
 enum nasc_status config_from_json(const char *file, const struct cJSON *json, struct arena *a,
 				  struct study_config *out, struct nasc_err *err);
-/* The resolved config, as a member @key of the open object. @scores_only: just
- * what the dear scores depend on, the identity of a journal. */
+/* The resolved config, as a member @key of the open object. */
+enum config_extent {
+	CONFIG_SCORES, /* what the dear scores depend on: the identity of a journal */
+	CONFIG_ORDER,  /* and the order of the candidates */
+	CONFIG_WHOLE
+};
 void config_write(const struct study_config *c, struct json_writer *w, const char *key,
-		  bool scores_only);
+		  enum config_extent extent);
 /* Every key of every part at its default: configs/reference.yaml. */
 void config_reference(FILE *fp);
 

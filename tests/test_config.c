@@ -165,7 +165,7 @@ Test(config, parts_are_checked_against_each_other)
 	}
 }
 
-static char *written(const struct study_config *c, bool scores_only)
+static char *written(const struct study_config *c, enum config_extent extent)
 {
 	char *text = NULL, *copy;
 	size_t n = 0;
@@ -173,7 +173,7 @@ static char *written(const struct study_config *c, bool scores_only)
 	struct json_writer w;
 
 	json_init(&w, fp, false);
-	config_write(c, &w, NULL, scores_only);
+	config_write(c, &w, NULL, extent);
 	fclose(fp);
 	copy = arena_strdup(&arena, text);
 	free(text);
@@ -198,7 +198,7 @@ static const char *const good[] = {
 
 static void round_trip(const struct study_config *c)
 {
-	char *text = written(c, false);
+	char *text = written(c, CONFIG_WHOLE);
 	struct study_config back;
 	struct nasc_err err = { 0 };
 	cJSON *tree;
@@ -208,8 +208,8 @@ static void round_trip(const struct study_config *c)
 	cr_assert_eq(config_from_json("r.json", tree, &arena, &back, &err), NASC_OK, "%s\n%s",
 		     err.msg, text);
 	cJSON_Delete(tree);
-	cr_expect_str_eq(written(&back, false), text);
-	cr_expect_str_eq(written(&back, true), written(c, true));
+	cr_expect_str_eq(written(&back, CONFIG_WHOLE), text);
+	cr_expect_str_eq(written(&back, CONFIG_SCORES), written(c, CONFIG_SCORES));
 }
 
 Test(config, resolved_loads_back_to_itself)
@@ -234,7 +234,7 @@ Test(config, seed_keeps_all_its_bits)
 
 	write_file("c.yaml", "seed: 9007199254740993\n" SPACE); /* 2^53 + 1, no double */
 	cr_assert_eq(config_load("c.yaml", NULL, 0, &arena, &c, &err), NASC_OK, "%s", err.msg);
-	text = written(&c, false);
+	text = written(&c, CONFIG_WHOLE);
 	cr_assert_eq(json_parse("r.json", text, strlen(text), &tree, &err), NASC_OK);
 	cr_assert_eq(config_from_json("r.json", tree, &arena, &back, &err), NASC_OK);
 	cJSON_Delete(tree);
@@ -256,16 +256,16 @@ Test(config, identity_is_of_what_the_scores_depend_on)
 
 	write_file("c.yaml", GOOD "evaluator: {type: external, command: sh}\n");
 	cr_assert_eq(config_load("c.yaml", NULL, 0, &arena, &c, &err), NASC_OK, "%s", err.msg);
-	identity = written(&c, true);
+	identity = written(&c, CONFIG_SCORES);
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
 		cr_assert_eq(config_load("c.yaml", &same[i], 1, &arena, &c, &err), NASC_OK, "%s",
 			     err.msg);
-		cr_expect_str_eq(written(&c, true), identity, "%s", same[i]);
+		cr_expect_str_eq(written(&c, CONFIG_SCORES), identity, "%s", same[i]);
 	}
 	for (size_t i = 0; i < sizeof changed / sizeof *changed; i++) {
 		cr_assert_eq(config_load("c.yaml", &changed[i], 1, &arena, &c, &err), NASC_OK, "%s",
 			     err.msg);
-		cr_expect_str_neq(written(&c, true), identity, "%s", changed[i]);
+		cr_expect_str_neq(written(&c, CONFIG_SCORES), identity, "%s", changed[i]);
 	}
 }
 

@@ -17,11 +17,13 @@ TestSuite(journal, .init = begin, .fini = finish);
 
 /* ---- a journal of two figures a row ------------------------------------------------ */
 
-static const struct journal_options fresh = { .identity = "me", .origin = "here", .n_values = 2 },
-				    resume = { .identity = "me",
-					       .origin = "here",
-					       .n_values = 2,
-					       .resume = true };
+static const struct metric any[] = { { "a", "a", UNIT_NONE, false, false, "" },
+				     { "b", "b", UNIT_NONE, false, false, "" } },
+			   fractions[] = { { "a", "a", UNIT_FRACTION, false, false, "" },
+					   { "b", "b", UNIT_NONE, false, false, "" } };
+#define OF_THIS_RUN .identity = "me", .origin = "here", .run = "one", .metric = any, .n_values = 2
+static const struct journal_options fresh = { OF_THIS_RUN },
+				    resume = { OF_THIS_RUN, .resume = true };
 
 static struct journal *open_journal(const struct journal_options *o)
 {
@@ -143,16 +145,20 @@ Test(journal, refuses_an_earlier_one_and_another_run)
 	journal_close(open_journal(&resume));
 }
 
-Test(journal, refuses_another_version)
+static void run_sql(const char *sql)
 {
+	char *why = NULL;
 	sqlite3 *db;
 
-	journal_close(open_journal(&fresh));
 	cr_assert_eq(sqlite3_open("r.journal", &db), SQLITE_OK);
-	cr_assert_eq(sqlite3_exec(db, "UPDATE meta SET value = '1' WHERE key = 'version'", NULL,
-				  NULL, NULL),
-		     SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, &why), SQLITE_OK, "%s: %s", sql, why);
 	sqlite3_close(db);
+}
+
+Test(journal, refuses_another_version)
+{
+	journal_close(open_journal(&fresh));
+	run_sql("UPDATE meta SET value = '2' WHERE key = 'version'");
 	refuse(&resume, NASC_DATA,
 	       "r.journal: journal in the format of another version than this 0.1.0; end the run "
 	       "with the version that began it, or give another --out");
@@ -300,15 +306,14 @@ Test(journal, survives_a_kill)
 Test(journal, goes_on_from_an_empty_file)
 {
 	struct journal_options other = resume;
-	sqlite3 *db;
 
 	other.identity = "you";
-	write_file("r.journal", "");
-	journal_close(open_journal(&resume));
-	unlink("r.journal");
-	cr_assert_eq(sqlite3_open("r.journal", &db), SQLITE_OK);
-	cr_assert_eq(sqlite3_exec(db, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
+	for (int i = 0; i < 2; i++) {
+		write_file("r.journal", "");
+		journal_close(open_journal(i ? &resume : &fresh));
+		unlink("r.journal");
+	}
+	run_sql("PRAGMA user_version = 1");
 	journal_close(open_journal(&resume));
 	refuse(&other, NASC_CONFIG,
 	       "r.journal: belongs to a run with another seed, space, data or evaluator; give that "
@@ -318,17 +323,133 @@ Test(journal, goes_on_from_an_empty_file)
 Test(journal, refuses_what_is_none)
 {
 	char text[2000] = "not a database, whatever its name says";
-	sqlite3 *db;
 
 	memset(text + strlen(text), '.', sizeof text - 1 - strlen(text));
 	write_file("r.journal", text);
 	refuse(&resume, NASC_DATA, "r.journal: file is not a database");
 	unlink("r.journal");
-	cr_assert_eq(sqlite3_open("r.journal", &db), SQLITE_OK);
-	cr_assert_eq(sqlite3_exec(db, "CREATE TABLE tunes(name TEXT)", NULL, NULL, NULL),
-		     SQLITE_OK);
-	sqlite3_close(db);
+	run_sql("CREATE TABLE tunes(name TEXT)");
 	refuse(&resume, NASC_DATA, "r.journal: not a journal of nasc");
+}
+
+/* What has the name of a journal and is no file, or has a neighbour that is none. */
+Test(journal, refuses_what_is_no_file, .timeout = 20)
+{
+	cr_assert_eq(mkfifo("r.journal", 0666), 0);
+	refuse(&resume, NASC_DATA, "r.journal: is not a regular file");
+	unlink("r.journal");
+	cr_assert_eq(symlink("/dev/zero", "r.journal"), 0);
+	refuse(&resume, NASC_DATA, "r.journal: is not a regular file");
+	unlink("r.journal");
+	cr_assert_eq(mkdir("r.journal", 0777), 0);
+	refuse(&resume, NASC_DATA, "r.journal: is a directory, not a file");
+	rmdir("r.journal");
+	journal_close(open_journal(&fresh));
+	for (int i = 0; i < 4; i++) {
+		const char *name = i < 2 ? "r.journal-wal" : "r.journal-journal";
+		char want[64];
+
+		snprintf(want, sizeof want, "%s: is not a regular file", name);
+		cr_assert_eq(i % 2 ? mkdir(name, 0777) : mkfifo(name, 0666), 0);
+		refuse(&resume, NASC_DATA, want);
+		remove(name);
+	}
+	journal_close(open_journal(&resume));
+}
+
+/* A journal that somebody else has had a hand in, and what must be said of it behind the name. */
+#define NO_TABLES "not a journal of nasc: its tables are not those of one; give another --out"
+#define CHANGED	  "it was changed by something else than nasc, give another --out"
+#define DAMAGED	  "damaged, the scores in it are lost; give another --out"
+static const struct {
+	const char *sql, *want;
+} hands[] = {
+	{ "UPDATE evaluation SET scores = x'000000000000f87f0000000000000000' WHERE genes = '0 4'",
+	  "evaluation 2: a score that is not finite; " CHANGED }, /* NaN */
+	{ "UPDATE evaluation SET scores = x'0000000000000000000000000000f07f' WHERE genes = '0 1'",
+	  "evaluation 1: a score that is not finite; " CHANGED }, /* inf */
+	{ "UPDATE evaluation SET scores = x'000000000000f0bf0000000000000000'",
+	  "evaluation 1: a fraction outside [0, 1]; " CHANGED }, /* -1 */
+	{ "UPDATE evaluation SET scores = x'0000000000000040000000000000f03f'",
+	  "evaluation 1: a fraction outside [0, 1]; " CHANGED }, /* 2 */
+	{ "UPDATE evaluation SET scores = zeroblob(8)",
+	  "evaluation 1: other scores than the evaluator gives; " CHANGED },
+	{ "UPDATE evaluation SET scores = zeroblob(24)",
+	  "evaluation 1: other scores than the evaluator gives; " CHANGED },
+	{ "UPDATE evaluation SET scores = '0.5 and so on...'",
+	  "evaluation 1: other scores than the evaluator gives; " CHANGED },
+	{ "UPDATE evaluation SET scores = 1", "evaluation 1: other scores than the evaluator "
+					      "gives; " CHANGED },
+	{ "UPDATE evaluation SET why = zeroblob(3)",
+	  "evaluation 1: a reason that is no text; " CHANGED },
+	{ "UPDATE evaluation SET outcome = 2",
+	  "evaluation 1: an outcome that there is not; " CHANGED },
+	{ "UPDATE evaluation SET outcome = 4294967296",
+	  "evaluation 1: an outcome that there is not; " CHANGED },
+	{ "UPDATE evaluation SET outcome = 'well'",
+	  "evaluation 1: an outcome that there is not; " CHANGED },
+	{ "UPDATE evaluation SET outcome = 0.5",
+	  "evaluation 1: an outcome that there is not; " CHANGED },
+	{ "UPDATE evaluation SET place = 'first'",
+	  "evaluation 1: a place that is no integer; " CHANGED },
+	{ "INSERT INTO evaluation SELECT x'00', place, outcome, scores, why FROM evaluation LIMIT "
+	  "1",
+	  "evaluation 3: genes that are no text; " CHANGED },
+	{ "DROP TABLE evaluation", NO_TABLES },
+	{ "DROP TABLE meta", "not a journal of nasc" },
+	{ "DELETE FROM meta", "not a journal of nasc" },
+	{ "DELETE FROM meta WHERE key = 'run'", "not a journal of nasc" },
+	{ "DROP TABLE evaluation; CREATE TABLE evaluation(genes TEXT PRIMARY KEY, why TEXT)",
+	  NO_TABLES },
+	{ "ALTER TABLE evaluation ADD COLUMN mood", NO_TABLES },
+	{ "ALTER TABLE evaluation RENAME COLUMN why TO reason", NO_TABLES },
+	{ "CREATE TABLE more(a)", NO_TABLES },
+	{ "CREATE VIEW more AS SELECT * FROM meta", NO_TABLES },
+	{ "CREATE TRIGGER worse AFTER INSERT ON evaluation BEGIN DELETE FROM evaluation; END",
+	  NO_TABLES },
+	{ "DROP TABLE meta; CREATE VIEW meta(key, value) AS WITH RECURSIVE r(x) AS (SELECT 1 UNION "
+	  "ALL SELECT x FROM r) SELECT 'version', x FROM r",
+	  "not a journal of nasc" },
+	/* NULL where the schema says there is none */
+	{ "PRAGMA writable_schema = 1; UPDATE sqlite_master SET sql = replace(sql, 'why TEXT NOT "
+	  "NULL', 'why TEXT') WHERE name = 'evaluation'",
+	  NO_TABLES },
+	{ "PRAGMA writable_schema = 1; UPDATE sqlite_master SET sql = 'CREATE TABLE oh(' WHERE "
+	  "name = 'evaluation'",
+	  "malformed database schema (evaluation)" },
+};
+
+Test(journal, refuses_what_another_hand_wrote, .timeout = 60)
+{
+	for (size_t i = 0; i < sizeof hands / sizeof *hands; i++) {
+		struct journal_options o = resume;
+		char want[256];
+		struct journal *j;
+
+		o.metric = fractions;
+		j = open_journal(&o);
+		put(j, 1);
+		put(j, 4);
+		journal_close(j);
+		run_sql(hands[i].sql);
+		snprintf(want, sizeof want, "r.journal: %s", hands[i].want);
+		refuse(&o, NASC_DATA, want);
+		unlink("r.journal");
+	}
+}
+
+Test(journal, refuses_null_where_there_is_none)
+{
+	struct journal *j = open_journal(&fresh);
+
+	put(j, 1);
+	journal_close(j);
+	run_sql("PRAGMA writable_schema = 1; UPDATE sqlite_master SET sql = replace(sql, "
+		"'why TEXT NOT NULL', 'why TEXT') WHERE name = 'evaluation'");
+	run_sql("UPDATE evaluation SET why = NULL");
+	run_sql("PRAGMA writable_schema = 1; UPDATE sqlite_master SET sql = replace(sql, "
+		"'why TEXT', 'why TEXT NOT NULL') WHERE name = 'evaluation'");
+	refuse(&resume, NASC_DATA, "r.journal: " DAMAGED);
 }
 
 static void damage(size_t at, size_t n)
@@ -433,6 +554,106 @@ Test(journal, does_not_grow_beyond_its_limit)
 	j = open_limited(100);
 	expect_rows(j, 19900, 19999, 20010);
 	journal_close(j);
+}
+
+/* Of two runs that share a journal the later one's rows are kept, wherever they stand. */
+Test(journal, rows_of_an_earlier_run_make_room)
+{
+	struct journal_options o = resume;
+	struct journal *j = open_limited(10);
+
+	for (int i = 0; i < 50; i++)
+		put(j, i);
+	journal_close(j);
+	o.rows = 10;
+	o.run = "two";
+	j = open_journal(&o);
+	expect_rows(j, 40, 49, 60); /* until there are others they are of use */
+	for (int i = 0; i < 8; i++)
+		put(j, i);
+	for (int i = 0; i < 8; i++)
+		cr_expect(has(j, i), "%d", i);
+	journal_close(j);
+	j = open_journal(&o);
+	for (int i = 0; i < 30; i++)
+		if (!has(j, i))
+			put(j, i);
+	expect_rows(j, 20, 29, 60);
+	journal_close(j);
+	j = open_limited(10); /* the first one goes on */
+	for (int i = 0; i < 10; i++)
+		put(j, i);
+	expect_rows(j, 0, 9, 60);
+	journal_close(j);
+}
+
+/* ---- another process meddles ---------------------------------------------------------------- */
+
+Test(journal, knows_whether_it_is_in_its_place)
+{
+	struct nasc_err err = { 0 };
+	struct journal *j = open_journal(&fresh), *k;
+
+	put(j, 1);
+	cr_expect_eq(journal_in_place(j, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(rename("r.journal", "moved.journal"), 0);
+	cr_expect_eq(journal_in_place(j, &err), NASC_OK, "%s", err.msg); /* nobody else's */
+	put(j, 2);
+	write_file("r.journal", "");
+	cr_expect_eq(journal_in_place(j, &err), NASC_FAIL);
+	cr_expect_str_eq(err.msg,
+			 "r.journal: another file has taken its place while the run went on; no "
+			 "results are written, as they may be another run's; give another --out");
+	cr_assert_eq(rename("moved.journal", "r.journal"), 0);
+	err = (struct nasc_err){ 0 };
+	cr_expect_eq(journal_in_place(j, &err), NASC_OK, "%s", err.msg);
+	journal_close(j);
+	k = open_journal(&resume);
+	cr_expect(has(k, 1) && has(k, 2));
+	journal_close(k);
+}
+
+/* Some fail to begin and remove what they made, others begin: nobody is left with a journal that
+ * is not at its path. */
+Test(journal, failed_begins_take_no_others_file, .timeout = 60)
+{
+	pid_t pid[4];
+	int status;
+
+	for (int k = 0; k < 4; k++) {
+		pid[k] = fork();
+		for (int i = 0; pid[k] == 0; i++) {
+			struct nasc_err err = { 0 };
+			struct journal *j = NULL;
+
+			if (i == 0 && k < 2) {
+				signal(SIGXFSZ, SIG_IGN);
+				setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 1000, 1000 });
+			}
+			if (i == 150)
+				_exit(0);
+			if (journal_open(&j, "r.journal", &resume, &err)) {
+				if (k >= 2 && !strstr(err.msg, "in use by"))
+					fprintf(stderr, "# %s\n", err.msg);
+				if (k >= 2 && !strstr(err.msg, "in use by"))
+					_exit(1);
+				continue;
+			}
+			if (try_put(j, i, &err) && k >= 2)
+				_exit(2);
+			if (access("r.journal", F_OK) != 0)
+				_exit(3);
+			if (journal_in_place(j, &err))
+				_exit(4);
+			if (i % 3 == 0)
+				unlink("r.journal");
+			journal_close(j);
+		}
+	}
+	for (int k = 0; k < 4; k++) {
+		cr_assert_eq(waitpid(pid[k], &status, 0), pid[k]);
+		cr_expect_eq(status, 0, "process %d: %x", k, (unsigned)status);
+	}
 }
 
 /* ---- a full disk --------------------------------------------------------------------------- */

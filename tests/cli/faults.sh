@@ -165,6 +165,30 @@ rm long.json
 search long.yaml --set memory.journal=5 --jobs 3 --out long.json --resume
 equal "5 rows of journal, resumed: the same results" short.json long.json
 is "5 rows of journal, resumed: all five are used" "$(sed -n 's/.*"resumed": //p' long.json)" 5
+# A second run goes on with the scores of a first: another strategy, and at any number of rows the
+# results that it has alone.
+sed 's/wrong.sh/logged.sh/' long.yaml >first.yaml
+second() {
+	search first.yaml --set strategy.type=random --set strategy.batch=6 --set stop.evaluations=30 "$@"
+}
+sed '/^strategy/d' first.yaml >random.yaml && mv random.yaml first.yaml
+second --out alone.json
+for rows in 1 5 20 0; do
+	search first.yaml --set stop.evaluations=30 --set memory.journal=$rows --out shared.json
+	is "shared journal of $rows rows: the first run" $? 0
+	mv shared.json first.json
+	second --set memory.journal=$rows --jobs 2 --out shared.json --resume
+	is "shared journal of $rows rows: the second run" $? 0
+	for jobs in 1 3; do
+		rm -f asked.now shared.json
+		second --set memory.journal=$rows --jobs $jobs --out shared.json --resume
+		sed "s/\"journal\": $rows\$/\"journal\": 0/" shared.json >shared.renamed
+		equal "shared journal of $rows rows, $jobs jobs: the same results" shared.renamed alone.json
+		trained=$(member shared.json trained)
+		[ "$rows" -eq 0 ] || [ "$rows" -ge "$trained" ] || is "shared journal of $rows rows, $jobs jobs: its last are there" "$(wc -l <asked.now)" $((trained - rows))
+	done
+	rm -f shared.json*
+done
 sed 's/wrong.sh/slow.sh/' long.yaml >slow.yaml
 sed 's/^while/sleep 0.1; while/; s/^	good/	sleep 0.01; good/' wrong.sh >slow.sh
 for i in 1 2 3 4 5 6; do

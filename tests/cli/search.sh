@@ -101,6 +101,57 @@ search hang.yaml --out hang.json --set seed=9 --resume
 is "two runs, before the first score" "$? $(cut -d ';' -f 1 err)" "1 nasc: hang.json.journal: in use by the process with id $pid"
 kill -KILL $pid
 wait $pid 2>/dev/null
+# A journal that was taken away is nobody's; another in its place may be another run's.
+cp two.json.journal another.journal
+for how in gone replaced; do
+	"$nasc" search slow.yaml --jobs 2 --out $how.json >/dev/null 2>$how.err &
+	eval "$how=\$!"
+done
+for how in gone replaced; do
+	while [ ! -s $how.json.journal ]; do sleep 0.01; done
+done
+rm gone.json.journal
+mv another.journal replaced.json.journal
+wait $gone
+is "journal removed during a run: exit code" $? 0
+equal "journal removed during a run: the same results" reference.json gone.json
+wait $replaced
+is "journal replaced during a run" "$? $(cat replaced.err) $(ls replaced.json 2>/dev/null)" \
+	"1 nasc: replaced.json.journal: another file has taken its place while the run went on; no results are written, as they may be another run's; give another --out "
+search slow.yaml --out replaced.json --resume
+equal "journal replaced during a run: the other one is whole" reference.json replaced.json
+
+# ---- what is none, or was changed
+for kind in fifo folder text; do
+	case $kind in
+	fifo) mkfifo odd.json.journal ;;
+	folder) mkdir odd.json.journal ;;
+	text) head -c 5000 two.json >odd.json.journal ;;
+	esac
+	search slow.yaml --out odd.json --resume
+	echo "$? $(cat err)"
+	rm -rf odd.json*
+done >odd
+cat >odd.want <<'WANT'
+4 nasc: odd.json.journal: is not a regular file
+4 nasc: odd.json.journal: is a directory, not a file
+4 nasc: odd.json.journal: file is not a database
+WANT
+same "a journal that is none" odd odd.want
+: >odd.json.journal
+search slow.yaml --jobs 2 --out odd.json
+is "an empty journal is a new one" $? 0
+equal "an empty journal: the same results" reference.json odd.json
+if command -v python3 >/dev/null; then
+	rm odd.json
+	python3 -c 'import sqlite3; d = sqlite3.connect("odd.json.journal"); d.execute("UPDATE evaluation SET scores = zeroblob(8) || zeroblob(8)"); d.commit()'
+	search slow.yaml --out odd.json --resume
+	is "a journal with scores that are none" "$? $(cat err)" "4 nasc: odd.json.journal: evaluation 1: other scores than the evaluator gives; it was changed by something else than nasc, give another --out"
+	is "a journal with scores that are none: no results" "$(ls odd.json 2>/dev/null)" ""
+else
+	skip "a journal with scores that are none" "no python3"
+fi
+
 # By costs alone there is nothing to share: each writes its results as a whole.
 cat >costs.yaml <<'CONFIG'
 problem: {type: zdt1}

@@ -84,7 +84,7 @@ static void check_config(const struct results *r)
 	if (config_from_json("input", r->config, &arena, &c, &err))
 		must_say_why(&err, err.code);
 	else
-		MUST(*config_identity(&c, &arena));
+		MUST(*config_identity(&c, CONFIG_SCORES, &arena));
 }
 
 /* Its table, CSV and JSON go nowhere. */
