@@ -173,6 +173,9 @@ static enum nasc_status read_objectives(const struct cJSON *root, struct results
 		if (json_get_string(o, "name", &out->key, err) ||
 		    json_get_string(o, "direction", &direction, err))
 			return nasc_wrap(err, "objectives");
+		if (*out->key == '-') /* to --sort it would be another's, the other way round */
+			return nasc_fail(err, NASC_DATA, "objectives: name: '%s' begins with '-'",
+					 out->key);
 		if (strcmp(direction, "min") != 0 && strcmp(direction, "max") != 0)
 			return nasc_fail(err, NASC_DATA,
 					 "objectives: direction: '%s' is neither 'min' nor 'max'",
