@@ -18,8 +18,9 @@
 	"CREATE TABLE evaluation(genes TEXT PRIMARY KEY, place INTEGER NOT NULL, outcome INTEGER " \
 	"NOT NULL, scores BLOB NOT NULL, why TEXT NOT NULL) WITHOUT ROWID"
 #define BY_PLACE "by_place ON evaluation(place, genes)"
+#define INDEX	 "CREATE INDEX " BY_PLACE
 /* Nothing else may be in it: no view or trigger that makes something of the rows. */
-static const char *const schema[] = { META, EVALUATION, "CREATE INDEX " BY_PLACE };
+static const char *const schema[] = { META, EVALUATION, INDEX };
 
 /* Of the rows of another run than the last: before all of this one's. */
 #define PLACE_OF_EARLIER "-1"
