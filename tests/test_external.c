@@ -183,7 +183,7 @@ Test(external, faults, .timeout = 120)
 
 /* The reason is the candidate's own and whole, whatever the process has written to standard error
  * for those before it: else it would depend on how the candidates fell to the workers. */
-Test(external, reason_quotes_what_is_its_own, .timeout = 60)
+Test(external, reason_quotes_what_is_its_own, .timeout = 120)
 {
 	static const struct fault own[] = {
 		{ "two lines", NOISY("printf '\\n\\n'"),
