@@ -115,7 +115,7 @@ Test(file, reads_whole_files)
 }
 
 /* A FIFO without a writer would block the program for ever. */
-Test(file, refuses_what_is_no_file, .timeout = 10)
+Test(file, refuses_what_is_no_file, .timeout = 60)
 {
 	cr_assert_eq(mkfifo("pipe", 0666), 0);
 	assert_refused("pipe", 100, "pipe: is not a regular file");
@@ -274,7 +274,7 @@ static void kill_and_wait(pid_t pid)
 }
 
 /* Killed writers leave their files; the next one takes them away, but none that is in use. */
-Test(file, next_writer_removes_what_killed_ones_left, .timeout = 20)
+Test(file, next_writer_removes_what_killed_ones_left, .timeout = 60)
 {
 	struct nasc_err err = { 0 };
 	struct file_out f = { 0 }, g = { 0 };

@@ -333,7 +333,7 @@ Test(journal, refuses_what_is_none)
 }
 
 /* What has the name of a journal and is no file, or has a neighbour that is none. */
-Test(journal, refuses_what_is_no_file, .timeout = 20)
+Test(journal, refuses_what_is_no_file, .timeout = 60)
 {
 	cr_assert_eq(mkfifo("r.journal", 0666), 0);
 	refuse(&resume, NASC_DATA, "r.journal: is not a regular file");
