@@ -13,8 +13,9 @@ struct amosa_cfg {
 	double differential, differential_weight, differential_rate;
 };
 
-/* Beyond the published: truncation by hypervolume, moves along differences (Storn, Price,
- * J. Global Optimization 11(4) 1997), returns. */
+/* Beyond the published: returns to the archive, without which the walk can stay in one part
+ * of an integer space; and, not by default, truncation by hypervolume and moves along
+ * differences (Storn, Price, J. Global Optimization 11(4) 1997). */
 static const char *const truncation_names[] = { "clustering", "hypervolume", NULL };
 
 static const struct cfg_field amosa_fields[] = {
@@ -44,11 +45,12 @@ static const struct cfg_field amosa_fields[] = {
 		       "part of the difference that is added"),
 	CFG_REAL_FIELD(struct amosa_cfg, differential_rate, "0.1", 0, 1, UNIT_NONE, "probability",
 		       "chance that a variable takes part in it; one always does"),
-	CFG_INT_FIELD(struct amosa_cfg, return_every, "0", 0, 1e9, "moves",
-		      "moves after which a random archive member becomes the current point; "
-		      "0: never"),
+	CFG_INT_FIELD(struct amosa_cfg, return_every, "100", 0, 1e9, "moves",
+		      "moves after which a random archive member becomes the current point, an "
+		      "addition to the paper; 0: never, as published"),
 	CFG_CHOICE_FIELD(struct amosa_cfg, integer_mutation, "any", variation_step_names,
-			 "where an integer variable moves to: any other value, or one step off"),
+			 "where an integer variable moves to: any other value, or one step off "
+			 "(either end half as often as the rest)"),
 	CFG_INT_FIELD(struct amosa_cfg, batch, "1", 1, 1e5, "moves",
 		      "moves proposed at once; 1: as published"),
 	CFG_END,
@@ -144,16 +146,17 @@ static size_t amosa_batch(const struct search *s)
 	return n > (size_t)cfg->batch ? n : (size_t)cfg->batch;
 }
 
-/* Change one variable: reals by a step of the Laplace distribution, cut off at
- * the bounds. */
+/* Change one variable that has a choice: reals by a step of the Laplace distribution, cut
+ * off at the bounds. */
 static void change_one(struct search *s, double *x)
 {
 	const struct amosa_cfg *cfg = s->cfg;
-	size_t i = (size_t)rng_below(s->rng, s->domain->n_vars);
-	const struct search_var *var = &s->domain->var[i];
+	size_t i = variation_pick(s->domain, s->rng);
+	const struct search_var *var;
 
-	if (!(var->lo < var->hi))
+	if (i == s->domain->n_vars)
 		return;
+	var = &s->domain->var[i];
 	if (var->integer) {
 		x[i] = variation_another(var, (enum variation_step)cfg->integer_mutation, s->rng,
 					 x[i]);
@@ -432,7 +435,7 @@ static void amosa_answer(const struct search *s, struct search_points *out)
 
 const struct search_ops search_amosa = {
 	.name = "amosa",
-	.summary = "archived multi-objective simulated annealing",
+	.summary = "archived multi-objective simulated annealing, with returns to the archive",
 	.source = "Bandyopadhyay, Saha, Maulik, Deb, IEEE TEVC 12(3) 2008",
 	.fields = amosa_fields,
 	.cfg_size = sizeof(struct amosa_cfg),

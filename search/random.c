@@ -50,7 +50,7 @@ static void random_answer(const struct search *s, struct search_points *out)
 
 const struct search_ops search_random = {
 	.name = "random",
-	.summary = "uniform random sampling; keeps the non-dominated set of all it saw",
+	.summary = "uniform random sampling; keeps up to 10,000 that are not dominated",
 	.source = "baseline",
 	.fields = random_fields,
 	.cfg_size = sizeof(struct random_cfg),

@@ -131,8 +131,8 @@ static void aging_answer(const struct search *s, struct search_points *out)
 
 const struct search_ops search_regularized_evolution = {
 	.name = "regularized_evolution",
-	.summary = "mutation of tournament winners, the oldest leaves; keeps all that is not "
-		   "dominated",
+	.summary = "mutation of tournament winners, the oldest leaves; keeps up to 10,000 that are "
+		   "not dominated",
 	.source = "Real, Aggarwal, Huang, Le, AAAI 2019",
 	.fields = aging_fields,
 	.cfg_size = sizeof(struct aging_cfg),

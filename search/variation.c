@@ -162,28 +162,17 @@ double variation_another(const struct search_var *var, enum variation_step step,
 	return w < v ? w : w + 1;
 }
 
-/* Where all variables are integers: another value of one that has more than one. */
-static void mutate_one_integer(const struct search_domain *d, enum variation_step step,
-			       struct rng *rng, double *x)
+size_t variation_pick(const struct search_domain *d, struct rng *rng)
 {
-	size_t choices = 0, pick;
+	size_t choices = 0, i = 0;
 
-	for (size_t i = 0; i < d->n_vars; i++) {
-		if (!d->var[i].integer)
-			return;
-		choices += d->var[i].lo < d->var[i].hi;
-	}
+	for (size_t k = 0; k < d->n_vars; k++)
+		choices += d->var[k].lo < d->var[k].hi;
 	if (choices == 0)
-		return;
-	pick = (size_t)rng_below(rng, choices);
-	for (size_t i = 0;; i++) {
-		if (!(d->var[i].lo < d->var[i].hi))
-			continue;
-		if (pick-- == 0) {
-			x[i] = variation_another(&d->var[i], step, rng, x[i]);
-			return;
-		}
-	}
+		return d->n_vars;
+	for (size_t before = (size_t)rng_below(rng, choices);; i++)
+		if (d->var[i].lo < d->var[i].hi && before-- == 0)
+			return i;
 }
 
 /* How many of independent trials fail before one succeeds, if that is below @most:
@@ -216,7 +205,11 @@ void variation_mutate(const struct search_domain *d, const struct variation_cfg 
 			x[i] = mutate_real(var, cfg->eta_mutation, rng, x[i]);
 		changed = true;
 	}
-	if (!changed)
-		mutate_one_integer(d, step, rng, x);
+	if (!changed && variation_all_integer(d)) {
+		size_t i = variation_pick(d, rng);
+
+		if (i < d->n_vars)
+			x[i] = variation_another(&d->var[i], step, rng, x[i]);
+	}
 	variation_settle(d, x);
 }

@@ -31,7 +31,8 @@ struct variation_cfg {
 			       "chance that a variable is mutated; 0: one over their number"),     \
 		CFG_CHOICE_FIELD(                                                                  \
 			struct variation_cfg, integer_mutation, "any", variation_step_names,       \
-			"what an integer variable mutates to: any other value, or one step off")
+			"what an integer variable mutates to: any other value, or one step off "   \
+			"(either end half as often as the rest)")
 
 /* Cross a pair, with the probability for it; the vectors are not settled (canonical)
  * before they are mutated. Reals: simulated binary crossover, bounded, each with
@@ -53,6 +54,9 @@ bool variation_all_integer(const struct search_domain *d);
 
 /* Uniform in the domain, settled. */
 void variation_sample(const struct search_domain *d, struct rng *rng, double *x);
+
+/* One of the variables that have more than one value, each as likely; n_vars: there is none. */
+size_t variation_pick(const struct search_domain *d, struct rng *rng);
 
 /* Another value of one integer variable that has more than one. */
 double variation_another(const struct search_var *var, enum variation_step step, struct rng *rng,
