@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cluster.h"
+#include "front.h"
 
 void amosa_archive_init(struct amosa_archive *a, const struct search_domain *d,
 			enum amosa_truncation truncation, size_t hard, size_t soft,
@@ -72,15 +73,11 @@ void amosa_archive_add(struct amosa_archive *a, const double *x, const double *f
 	size_t m = a->m;
 
 	for (size_t i = 0; i < a->n;) {
-		bool better = false, worse = false;
+		struct front_relation r = front_relate(f, a->f + i * m, m);
 
-		for (size_t k = 0; k < m; k++) {
-			better |= f[k] < a->f[i * m + k];
-			worse |= f[k] > a->f[i * m + k];
-		}
-		if (!better)
+		if (!r.better)
 			return;
-		if (worse)
+		if (r.worse)
 			i++;
 		else
 			drop(a, i);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "front.h"
 #include "order.h"
 
 #define FIRST_CAP  64
@@ -128,18 +129,14 @@ static bool pass_rows(struct search_archive *s, const double *f, size_t lo, size
 	size_t m = s->m;
 
 	for (size_t i = lo; i < hi; i++) {
-		const double *g = s->f + i * m;
-		bool better = false, worse = false;
+		struct front_relation r;
 
 		if (s->slot[i] == GONE)
 			continue;
-		for (size_t k = 0; k < m; k++) {
-			better |= f[k] < g[k];
-			worse |= f[k] > g[k];
-		}
-		if (!better)
+		r = front_relate(f, s->f + i * m, m);
+		if (!r.better)
 			return false;
-		if (!worse)
+		if (!r.worse)
 			leave(s, i);
 	}
 	return true;

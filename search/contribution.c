@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "alone.h"
+#include "front.h"
 
 /* The reference in ranges behind the worst, and the least and most that it may drift
  * to before all volumes are measured anew. */
@@ -32,10 +33,12 @@ void contribution_clear(struct contribution *c)
 		c->ref[k] = -INFINITY;
 }
 
+/* The box of u less what the others cut out of it. Most of these cuts lie within another,
+ * so only the front of them is measured. */
 static double alone_many(struct contribution *c, const double *u, size_t but)
 {
 	size_t m = c->m, n = 0;
-	double box = 1;
+	double box = 1, cut[SEARCH_MAX_OBJECTIVES];
 
 	for (size_t k = 0; k < m; k++)
 		box *= c->ref[k] - u[k];
@@ -43,8 +46,8 @@ static double alone_many(struct contribution *c, const double *u, size_t but)
 		if (i == but)
 			continue;
 		for (size_t k = 0; k < m; k++)
-			c->rest[n * m + k] = fmax(c->f[i * m + k], u[k]);
-		n++;
+			cut[k] = fmax(c->f[i * m + k], u[k]);
+		n = front_keep(c->rest, n, m, cut);
 	}
 	return box - search_hypervolume(c->rest, n, m, c->ref, c->scratch);
 }

@@ -7,7 +7,9 @@
  * each dominates alone, kept up to date as points come and go. Two objectives: by
  * the neighbours on the front; its two ends count as INFINITY. Otherwise a point p
  * that comes or goes changes what q has by the volume that max(p, q) dominates
- * alone: O(n) each, most of them settled by one point that is nowhere worse.
+ * alone. Most of these n volumes are settled at zero by one point that is nowhere worse.
+ * Of the others each takes a sweep over the n points with three objectives, and with more
+ * a search_hypervolume() of the front of the max(r, max(p, q)) over all other points r.
  * The reference lies a tenth of the range behind the worst of each objective.
  * Sources: Beume, Naujoks, Emmerich, EJOR 181(3) 2007; Guerreiro, Fonseca, IEEE TEVC
  * 22(3) 2018 (updates).
@@ -19,7 +21,7 @@ struct contribution {
 	uint32_t *id; /* n: the caller's */
 	double ref[SEARCH_MAX_OBJECTIVES];
 	double *x, *y; /* staircase of a sweep, x ascending */
-	double *rest;  /* points of a volume */
+	double *rest;  /* the front of the cuts into a box */
 	struct arena *scratch;
 };
 /* Room for @most points. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "alone.h"
+#include "front.h"
 #include "order.h"
 
 /*
@@ -220,28 +221,6 @@ static double volume_four(struct volume *v, const double *f, size_t n)
 	return sum;
 }
 
-/* Add @p to the n points of @set unless one of them is nowhere worse; drop those
- * that it is nowhere worse than. Returns the new n. */
-static size_t keep_best(double *set, size_t n, size_t m, const double *p)
-{
-	for (size_t i = 0; i < n;) {
-		bool better = false, worse = false;
-
-		for (size_t k = 0; k < m; k++) {
-			better |= p[k] < set[i * m + k];
-			worse |= p[k] > set[i * m + k];
-		}
-		if (!better)
-			return n;
-		if (worse)
-			i++;
-		else
-			memmove(set + i * m, set + --n * m, m * sizeof *set);
-	}
-	memcpy(set + n * m, p, m * sizeof *set);
-	return n + 1;
-}
-
 /* Volume of the n points v->set[m]. */
 static double volume_of(struct volume *v, size_t n, size_t m)
 {
@@ -267,7 +246,7 @@ static double volume_of(struct volume *v, size_t n, size_t m)
 		for (size_t j = i; j-- > 0;) {
 			for (size_t k = 0; k + 1 < m; k++)
 				q[k] = fmax(p[k], f[v->order[m][j] * m + k]);
-			shared = keep_best(v->set[m - 1], shared, m - 1, q);
+			shared = front_keep(v->set[m - 1], shared, m - 1, q);
 		}
 		own -= volume_of(v, shared, m - 1);
 		sum += own * (v->ref[m - 1] - p[m - 1]);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "front.h"
 #include "strategies.h"
 
 const struct search_ops *const search_registry[] = {
@@ -44,11 +45,7 @@ enum nasc_status search_open(struct search *s, const struct search_ops *ops, con
 
 int search_compare(const double *a, const double *b, size_t m)
 {
-	bool a_better = false, b_better = false;
+	struct front_relation r = front_relate(a, b, m);
 
-	for (size_t k = 0; k < m; k++) {
-		a_better |= a[k] < b[k];
-		b_better |= b[k] < a[k];
-	}
-	return (int)b_better - (int)a_better;
+	return (int)r.worse - (int)r.better;
 }
