@@ -166,24 +166,28 @@ static bool pass_node(struct search_archive *s, const double *f, size_t node, si
 struct crowd {
 	const struct search_archive *s;
 	uint32_t *before, *after; /* m lists of n */
-	double *distance;	  /* n */
 	double span[SEARCH_MAX_OBJECTIVES];
 };
 
+/* Between the ends at most m; above that for the greatest of an objective, and most of all
+ * for the least of one. */
 static double distance(const struct crowd *c, size_t n, size_t i)
 {
 	size_t m = c->s->m;
+	bool greatest = false;
 	double sum = 0;
 
 	for (size_t k = 0; k < m; k++) {
 		uint32_t a = c->before[k * n + i], b = c->after[k * n + i];
 
-		if (a == END || b == END)
+		if (a == END)
 			return INFINITY;
-		if (c->span[k] > 0)
+		if (b == END)
+			greatest = true;
+		else if (c->span[k] > 0)
 			sum += (c->s->f[b * m + k] - c->s->f[a * m + k]) / c->span[k];
 	}
-	return sum;
+	return greatest ? (double)m + 1 : sum;
 }
 
 static void link_rows(struct crowd *c, size_t n, size_t k, struct order_key *key,
@@ -213,41 +217,60 @@ static void unlink_row(struct crowd *c, size_t n, size_t row)
 		if (b != END)
 			c->before[k * n + b] = a;
 	}
-	for (size_t k = 0; k < m; k++) {
-		uint32_t a = c->before[k * n + row], b = c->after[k * n + row];
-
-		if (a != END)
-			c->distance[a] = distance(c, n, a);
-		if (b != END)
-			c->distance[b] = distance(c, n, b);
-	}
 }
 
-/* Send away the most crowded one by one, each time measuring its neighbours anew. */
+static bool before(struct order_key a, struct order_key b)
+{
+	return a.v < b.v || (a.v == b.v && a.at < b.at);
+}
+
+/* The first of a heap has become greater. */
+static void sift_down(struct order_key *heap, size_t n)
+{
+	struct order_key top = heap[0];
+	size_t at = 0, child;
+
+	for (; (child = 2 * at + 1) < n; at = child) {
+		child += child + 1 < n && before(heap[child + 1], heap[child]);
+		if (!before(heap[child], top))
+			break;
+		heap[at] = heap[child];
+	}
+	heap[at] = top;
+}
+
+/* Send away the most crowded one by one, each time by what its neighbours have become, of
+ * equals the first row. A row's distance only grows as others leave, so a heap of what it
+ * was is put right where it matters, at its top. An end leaves only where all are ends, and
+ * then no second one. */
 static void thin_out(struct search_archive *s)
 {
 	struct arena_mark mark = arena_mark(s->arena);
-	size_t n = s->n, m = s->m, drop = 1 + s->most / CROWD_PART;
+	size_t n = s->n, m = s->m, drop = 1 + s->most / CROWD_PART, in_heap = n;
 	struct crowd c = { .s = s,
 			   .before = ARENA_NEW(s->arena, uint32_t, m * n),
-			   .after = ARENA_NEW(s->arena, uint32_t, m * n),
-			   .distance = ARENA_NEW(s->arena, double, n) };
+			   .after = ARENA_NEW(s->arena, uint32_t, m * n) };
 	struct order_key *key = ARENA_NEW(s->arena, struct order_key, n);
 	struct order_key *tmp = ARENA_NEW(s->arena, struct order_key, n);
 
 	for (size_t k = 0; k < m; k++)
 		link_rows(&c, n, k, key, tmp);
-	for (size_t i = 0; i < n; i++)
-		c.distance[i] = distance(&c, n, i);
-	for (; drop > 0 && s->n > 1; drop--) {
-		size_t least = SIZE_MAX;
+	for (uint32_t i = 0; i < n; i++)
+		key[i] = (struct order_key){ distance(&c, n, i), i };
+	order_sort(key, tmp, n); /* ascending, a heap */
+	while (n - s->n < drop) {
+		double now = distance(&c, n, key[0].at);
 
-		for (size_t i = 0; i < n; i++)
-			if (s->slot[i] != GONE &&
-			    (least == SIZE_MAX || c.distance[i] < c.distance[least]))
-				least = i;
-		leave(s, least);
-		unlink_row(&c, n, least);
+		if (now > key[0].v) {
+			key[0].v = now;
+		} else if (now > (double)m && s->n < n) {
+			break;
+		} else {
+			leave(s, key[0].at);
+			unlink_row(&c, n, key[0].at);
+			key[0] = key[--in_heap];
+		}
+		sift_down(key, in_heap);
 	}
 	arena_rewind(s->arena, mark);
 }

@@ -35,7 +35,8 @@ struct search_points {
 };
 
 /*
- * Call order, checked for every registry row: open (ask tell)* close.
+ * Call order, checked for every registry row: open (ask tell)*. What a strategy holds lies
+ * in s->arena, so there is nothing to close.
  * ask() writes 1..cap vectors; tell() gets exactly those, in order. A strategy
  * takes any cap, so a run can stop at any number of evaluations; what it
  * proposes may depend on the caps, never on time or threads. It draws only from
@@ -55,7 +56,6 @@ struct search_ops {
 	/* What the strategy holds as its answer: population or archive, dominated
 	 * and infeasible members included. Valid until the next tell(). */
 	void (*answer)(const struct search *s, struct search_points *out);
-	void (*close)(struct search *s); /* NULL when the arena suffices */
 };
 struct search {
 	const struct search_ops *ops;
@@ -93,10 +93,13 @@ double search_hypervolume(const double *f, size_t n, size_t m, const double *ref
  * a number below @most that is its own until it leaves, for what the caller keeps of
  * it. When a new member finds the archive full, a tenth of the members leaves, one
  * after another the one in the most crowded place (Deb 2002; measured anew each time,
- * as Kukkonen, Deb, CEC 2006); the ends of each objective stay. Members never
- * dominate each other; a point that a dropped one dominated may get in later.
+ * as Kukkonen, Deb, CEC 2006), in O(n log n) for all. The member with the least of an
+ * objective stays where @most is above m, that with the greatest where it is above 2 m.
+ * Members never dominate each other; a point that a dropped one dominated may get in later.
  * Boxes around members that lie together (a k-d tree, Bentley, CACM 18(9) 1975) spare
- * looking at most of them: about log n for each point in few objectives.
+ * looking at most of them: about log n in few objectives. The newest are outside the tree
+ * until they are a sixteenth of all, and are looked at one by one: with three objectives
+ * some 4 us for a point at 10^3 members, 12 at 10^4, 30 at 10^5.
  */
 struct search_archive {
 	size_t n, m, most; /* members, objectives, bound >= 2 */
