@@ -613,49 +613,6 @@ Test(journal, knows_whether_it_is_in_its_place)
 	journal_close(k);
 }
 
-/* Some fail to begin and remove what they made, others begin: nobody is left with a journal that
- * is not at its path. */
-Test(journal, failed_begins_take_no_others_file, .timeout = 60)
-{
-	pid_t pid[4];
-	int status;
-
-	for (int k = 0; k < 4; k++) {
-		pid[k] = fork();
-		for (int i = 0; pid[k] == 0; i++) {
-			struct nasc_err err = { 0 };
-			struct journal *j = NULL;
-
-			if (i == 0 && k < 2) {
-				signal(SIGXFSZ, SIG_IGN);
-				setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 1000, 1000 });
-			}
-			if (i == 150)
-				_exit(0);
-			if (journal_open(&j, "r.journal", &resume, &err)) {
-				if (k >= 2 && !strstr(err.msg, "in use by"))
-					fprintf(stderr, "# %s\n", err.msg);
-				if (k >= 2 && !strstr(err.msg, "in use by"))
-					_exit(1);
-				continue;
-			}
-			if (try_put(j, i, &err) && k >= 2)
-				_exit(2);
-			if (access("r.journal", F_OK) != 0)
-				_exit(3);
-			if (journal_in_place(j, &err))
-				_exit(4);
-			if (i % 3 == 0)
-				unlink("r.journal");
-			journal_close(j);
-		}
-	}
-	for (int k = 0; k < 4; k++) {
-		cr_assert_eq(waitpid(pid[k], &status, 0), pid[k]);
-		cr_expect_eq(status, 0, "process %d: %x", k, (unsigned)status);
-	}
-}
-
 /* ---- a full disk --------------------------------------------------------------------------- */
 
 /* In a process of its own, where a limit on the size of files stands for the end of the disk:
