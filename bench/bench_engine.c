@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "json.h"
+#include "points.h"
 #include "search.h"
 
 #define EVALUATIONS 25000
@@ -135,8 +136,6 @@ static double run(const struct search_ops *ops, const struct search_problem *pro
 	took = now_cpu_s() - began;
 	ops->answer(&s, &answer);
 	*hypervolume = search_hypervolume(answer.f, answer.n, m, ref, &a);
-	if (ops->close)
-		ops->close(&s);
 	arena_free(&a);
 	return took;
 }
@@ -164,43 +163,10 @@ static void run_strategies(struct output *o)
 
 /* ---- sets of points --------------------------------------------------------- */
 
-static double unit(uint64_t *s)
-{
-	*s ^= *s << 13;
-	*s ^= *s >> 7;
-	*s ^= *s << 17;
-	return (double)(*s >> 11) * 0x1p-53;
-}
-
-/* Uniform in the unit cube, or on the positive part of the unit sphere. Source of the
- * numbers: Marsaglia's xorshift, Journal of Statistical Software 8(14) 2003. */
-static double *points(struct arena *a, size_t n, size_t m, bool sphere)
-{
-	uint64_t s = 88172645463325252u;
-	double *f = ARENA_NEW(a, double, n *m);
-
-	for (size_t i = 0; i < n; i++) {
-		double r = 0;
-
-		for (size_t k = 0; k < m; k++) {
-			double u = unit(&s);
-
-			if (sphere)
-				u = fabs(sqrt(-2 * log(u + 1e-300)) *
-					 cos(2 * 3.14159265358979323846 * unit(&s)));
-			f[i * m + k] = u;
-			r += u * u;
-		}
-		for (size_t k = 0; sphere && k < m; k++)
-			f[i * m + k] /= sqrt(r);
-	}
-	return f;
-}
-
 static void sort_points(struct output *o, size_t n, size_t m)
 {
 	struct arena a = { 0 }, scratch = { 0 };
-	double *f = points(&a, n, m, false);
+	double *f = cloud(&a, n, m, false);
 	uint32_t *rank = ARENA_NEW(&a, uint32_t, n);
 	struct repeats r = { 0 };
 	size_t fronts = 0;
@@ -218,7 +184,7 @@ static void sort_points(struct output *o, size_t n, size_t m)
 static void measure_volume(struct output *o, size_t m)
 {
 	struct arena a = { 0 };
-	double *f = points(&a, VOLUME_N, m, true), value = 0;
+	double *f = cloud(&a, VOLUME_N, m, true), value = 0;
 	struct repeats r = { 0 };
 
 	while (again(&r)) {

@@ -270,8 +270,6 @@ static struct front run(const struct task *t, const struct contender *c, const s
 		told += n;
 	}
 	front = o->archive ? members(&archive, keep) : held(&s, keep);
-	if (ops->close)
-		ops->close(&s);
 	arena_free(&a);
 	return front;
 }

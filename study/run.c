@@ -214,8 +214,6 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 	/* A strategy that plans ahead must know the real end, which a limit in generations
 	 * gives only when their size is known. */
 	if (l->limit < (uint64_t)c->stop.evaluations) {
-		if (l->search.ops->close)
-			l->search.ops->close(&l->search);
 		arena_rewind(s->arena, mark);
 		if (open_strategy(l, l->limit, err))
 			return err->code;
@@ -326,8 +324,6 @@ enum nasc_status study_run(struct study *s, const struct study_options *o,
 	if (!st)
 		st = loop_run(&l, err);
 	*out = l.sum;
-	if (l.search.ops && l.search.ops->close)
-		l.search.ops->close(&l.search);
 	scorer_close(l.scorer);
 	arena_free(&l.round);
 	free(l.kept);

@@ -5,7 +5,8 @@
 #include "arena.h"
 #include "rng.h"
 
-/* Points that other programs measure as well. */
+/* Points that other programs measure as well. Source of the numbers: Marsaglia's xorshift,
+ * Journal of Statistical Software 8(14) 2003. */
 
 static inline double xorshift(uint64_t *s)
 {
@@ -15,7 +16,7 @@ static inline double xorshift(uint64_t *s)
 	return (double)(*s >> 11) / 9007199254740992.0;
 }
 
-/* Uniform in the cube, or on the positive part of the sphere (Box-Muller). */
+/* Uniform in the unit cube, or on the positive part of the unit sphere (Box-Muller). */
 static inline double *cloud(struct arena *a, size_t n, size_t m, bool sphere)
 {
 	uint64_t s = 88172645463325252u;

@@ -74,8 +74,6 @@ static inline struct search_points run_to(struct run *r, evaluate_fn *evaluate, 
 
 static inline void run_close(struct run *r)
 {
-	if (r->s.ops->close)
-		r->s.ops->close(&r->s);
 	arena_free(&r->arena);
 }
 #endif
