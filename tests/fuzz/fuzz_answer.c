@@ -1,6 +1,6 @@
 /* The input is the line that an external program answers with. What reads it is private to its
  * file, and a process a line would be too slow: hence the source itself. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* of fuzz.h */
 #include "external.c"
 
 #include <math.h>
