@@ -1,5 +1,6 @@
 #include "contribution.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -11,7 +12,10 @@
 #define MARGIN	     0.1
 #define MARGIN_LEAST 0.08
 #define MARGIN_MOST  0.15
-#define NOBODY	     SIZE_MAX
+/* A range counts as this part of the values at least, or the margin would drown in their
+ * rounding. */
+#define RANGE_LEAST ((1 << 10) * DBL_EPSILON)
+#define NOBODY	    SIZE_MAX
 
 void contribution_init(struct contribution *c, size_t m, size_t most, struct arena *arena)
 {
@@ -187,7 +191,7 @@ static void follow(struct contribution *c)
 			lo = c->f[i * m + k] < lo ? c->f[i * m + k] : lo;
 			hi = c->f[i * m + k] > hi ? c->f[i * m + k] : hi;
 		}
-		range = hi > lo ? hi - lo : 1;
+		range = fmax(hi > lo ? hi - lo : 1, RANGE_LEAST * fmax(-lo, hi));
 		far[k] = hi + MARGIN * range;
 		moved |= !(c->ref[k] - hi >= MARGIN_LEAST * range &&
 			   c->ref[k] - hi <= MARGIN_MOST * range);

@@ -10,7 +10,8 @@
  * alone. Most of these n volumes are settled at zero by one point that is nowhere worse.
  * Of the others each takes a sweep over the n points with three objectives, and with more
  * a search_hypervolume() of the front of the max(r, max(p, q)) over all other points r.
- * The reference lies a tenth of the range behind the worst of each objective.
+ * The reference lies a tenth of the range behind the worst of each objective, 0.08 to 0.15
+ * of it while points come and go; a range below 2^-42 of the values counts as that.
  * Sources: Beume, Naujoks, Emmerich, EJOR 181(3) 2007; Guerreiro, Fonseca, IEEE TEVC
  * 22(3) 2018 (updates).
  */

@@ -135,6 +135,17 @@ static void check_contributions(const struct contribution *c, struct arena *a)
 	double *rest = ARENA_NEW(a, double, (c->n + 1) * m);
 	double all = search_hypervolume(c->f, c->n, m, c->ref, a);
 
+	for (size_t k = 0; k < m; k++) {
+		double lo = INFINITY, hi = -INFINITY, range;
+
+		for (size_t i = 0; i < c->n; i++) {
+			lo = fmin(lo, c->f[i * m + k]);
+			hi = fmax(hi, c->f[i * m + k]);
+		}
+		range = hi > lo ? hi - lo : 1;
+		cr_assert(c->ref[k] >= hi + 0.08 * range && c->ref[k] <= hi + 0.15 * range,
+			  "%g for %g .. %g", c->ref[k], lo, hi);
+	}
 	for (size_t i = 0; i < c->n; i++) {
 		double want;
 
@@ -180,6 +191,65 @@ Test(hypervolume, contributions_follow_what_comes_and_goes)
 				}
 			}
 		}
+	arena_free(&a);
+}
+
+/* The reference by hand: a tenth of the range behind the worst, left there while that is 0.08
+ * to 0.15 of it, and put there anew where it is less or more. */
+Test(hypervolume, reference_follows_the_range)
+{
+	static const struct {
+		double worst, ref; /* of the last objective, whose least is 0 */
+	} step[] = { { 10, 11 }, { 9.7, 11 }, { 9.5, 10.45 }, { 9.6, 10.45 }, { 9.8, 10.78 } };
+	struct arena a = { 0 };
+	struct contribution c;
+
+	contribution_init(&c, 3, 3, &a);
+	contribution_add(&c, (double[]){ 0, 1, 1 }, 0);
+	contribution_add(&c, (double[]){ 1, 1, 0 }, 1);
+	for (size_t i = 0; i < sizeof step / sizeof *step; i++) {
+		contribution_drop(&c, 2);
+		contribution_add(&c, (double[]){ 1, 0, step[i].worst }, 2);
+		contribution_least(&c);
+		cr_assert_float_eq(c.ref[0], 1.1, 1e-15);
+		cr_assert_float_eq(c.ref[2], step[i].ref, 1e-14, "%zu: %.17g", i, c.ref[2]);
+	}
+	arena_free(&a);
+}
+
+/* An objective in which all points are alike to within its rounding changes nothing of how
+ * the others compare: (0, 4), (1, 1), (3, 0) dominate alone 1 x 0.4, 2 x 3 and 0.3 x 1 up to
+ * the reference (3.3, 4.4), the last one leaves. */
+Test(hypervolume, contributions_beside_a_great_value)
+{
+	static const double f[3][2] = { { 3, 0 }, { 0, 4 }, { 1, 1 } };
+	static const double area[] = { 0.3, 0.4, 6 };
+	static const double great[] = { 1e16, -1e16, 1e100, 0.1 };
+	struct arena a = { 0 };
+
+	for (size_t m = 3; m <= 5; m++)
+		for (size_t v = 0; v < sizeof great / sizeof *great; v++)
+			for (int differ = 0; differ < 2; differ++) {
+				double p[5] = { great[v], great[v], great[v], 0, 0 };
+				struct contribution c;
+				double depth = 0;
+
+				contribution_init(&c, m, 3, &a);
+				for (uint32_t i = 0; i < 3; i++) {
+					memcpy(p + m - 2, f[(i + 1) % 3], sizeof f[0]);
+					contribution_add(&c, p, (i + 1) % 3);
+					if (differ)
+						p[0] = nextafter(p[0], INFINITY);
+				}
+				cr_assert_eq(contribution_least(&c), 0, "%zu objectives, %g", m,
+					     great[v]);
+				for (size_t i = 0; i < 3; i++)
+					depth = fmax(depth, c.own[i] / area[c.id[i]]);
+				for (size_t i = 0; i < 3; i++)
+					cr_assert_float_eq(c.own[i] / area[c.id[i]], depth,
+							   0.1 * depth, "%zu: %g, not %g", i,
+							   c.own[i], area[c.id[i]] * depth);
+			}
 	arena_free(&a);
 }
 
