@@ -1,6 +1,7 @@
 #ifndef NASC_TESTS_SEARCH_RUN_H
 #define NASC_TESTS_SEARCH_RUN_H
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "search.h"
 
@@ -10,6 +11,20 @@ static inline void fill(struct search_var *var, size_t n, double lo, double hi, 
 {
 	for (size_t i = 0; i < n; i++)
 		var[i] = (struct search_var){ lo, hi, integer };
+}
+
+/* Configuration of a strategy from YAML text, in @a. */
+static inline const void *settings(const struct search_ops *ops, const char *text, struct arena *a)
+{
+	void *cfg = arena_alloc(a, 1, ops->cfg_size, alignof(max_align_t));
+	struct nasc_err err = { 0 };
+	struct yaml_doc doc;
+
+	cr_assert_eq(yaml_parse("t.yaml", text, strlen(text), a, &doc, &err), NASC_OK, "%s",
+		     err.msg);
+	cr_assert_eq(cfg_load(ops->fields, &doc, doc.root, NULL, a, cfg, ops->cfg_size, &err),
+		     NASC_OK, "%s", err.msg);
+	return cfg;
 }
 
 /* What is searched: objectives and violation of one vector. */

@@ -22,14 +22,17 @@ static void last_may_be_idle(double *x, void *ctx)
 		x[d->n_vars - 1] = d->var[d->n_vars - 1].lo;
 }
 
-/* Real and integer variables in turns, one of them without a choice. */
-static void make_domain(struct search_var var[VARS_MAX], size_t n_vars, size_t n_objectives,
-			struct search_domain *d)
+enum { MIXED, REAL, INTEGER, KINDS };
+
+/* Real and integer variables in turns, or of one kind, one of them without a choice. */
+static void make_domain(size_t kind, struct search_var var[VARS_MAX], size_t n_vars,
+			size_t n_objectives, struct search_domain *d)
 {
 	for (size_t i = 0; i < n_vars; i++)
-		var[i] = (struct search_var){ -3, 3 + (double)i, i % 2 == 1 };
+		var[i] = (struct search_var){ -3, 3 + (double)i,
+					      kind == INTEGER || (kind == MIXED && i % 2) };
 	if (n_vars > 2)
-		var[2].lo = var[2].hi = 1.25;
+		var[2].lo = var[2].hi = kind == INTEGER ? 1 : 1.25;
 	*d = (struct search_domain){ n_vars, n_objectives, var, last_may_be_idle, d };
 }
 
@@ -86,14 +89,21 @@ static void check_vector(const struct run *r, const double *x)
 	}
 }
 
+/* What a run was told so far. */
+struct seen {
+	bool feasible;		/* one at least */
+	double best, violation; /* the least first objective of the feasible; the least of all */
+};
+
 /* The answer is made of vectors as they were told, a feasible one among them as soon as
- * there was one, and of a single objective the best. */
-static void check_answer(const struct run *r, evaluate_fn *evaluate, bool any, double best)
+ * there was one, and of a single objective the best; before that the least violating one,
+ * but for amosa, whose walk goes uphill. */
+static void check_answer(const struct run *r, evaluate_fn *evaluate, const struct seen *seen)
 {
 	const struct search_domain *d = r->s.domain;
 	struct search_points p;
 	bool feasible = false;
-	double least = INFINITY;
+	double least = INFINITY, violates = INFINITY;
 
 	r->s.ops->answer(&r->s, &p);
 	cr_assert_geq(p.n, 1, "%s: no answer", r->s.ops->name);
@@ -103,26 +113,32 @@ static void check_answer(const struct run *r, evaluate_fn *evaluate, bool any, d
 		check_vector(r, p.x + i * d->n_vars);
 		evaluate(d, p.x + i * d->n_vars, f, &violation);
 		cr_assert_eq(p.violation[i], violation, "%s", r->s.ops->name);
+		violates = fmin(violates, violation);
 		if (violation > 0)
 			continue;
 		cr_assert_arr_eq(p.f + i * d->n_objectives, f, d->n_objectives * sizeof *f);
 		feasible = true;
 		least = fmin(least, f[0]);
 	}
-	cr_assert_eq(feasible, any, "%s: feasible ones lost after %llu", r->s.ops->name,
+	cr_assert_eq(feasible, seen->feasible, "%s: feasible ones lost after %llu", r->s.ops->name,
 		     (unsigned long long)r->told);
-	if (any && d->n_objectives == 1)
-		cr_assert_eq(least, best, "%s: the best is lost", r->s.ops->name);
+	if (feasible && d->n_objectives == 1)
+		cr_assert_eq(least, seen->best, "%s: the best is lost", r->s.ops->name);
+	if (r->s.ops != search_find("amosa"))
+		cr_assert_eq(violates, seen->violation, "%s: the least violating one is lost",
+			     r->s.ops->name);
 }
 
 #define CANARY 12345.5
 
 /* How a run is driven. */
 struct drive {
-	size_t row, cap, n_vars, n_objectives, tells;
+	size_t row, kind, cap, n_vars, n_objectives, tells;
+	const char *settings;
 	uint64_t seed, budget;
 	evaluate_fn *evaluate;
 	bool scribble; /* over what was told, once it is told */
+	bool varied;   /* the cap changes from batch to batch, up to that */
 	bool beside;   /* another search of another seed goes on in between */
 };
 
@@ -138,10 +154,10 @@ static uint64_t hash(uint64_t h, const double *v, size_t n)
 	return h;
 }
 
-static void drive_once(struct run *r, const struct drive *how, bool *any, double *best)
+static void drive_once(struct run *r, const struct drive *how, struct seen *seen)
 {
 	const struct search_domain *d = r->s.domain;
-	size_t cap = how->cap;
+	size_t cap = how->varied ? 1 + (size_t)(r->told * 7 % how->cap) : how->cap;
 
 	cr_assert_geq(r->s.ops->batch(&r->s), 1);
 	r->x[cap * d->n_vars] = CANARY;
@@ -149,10 +165,11 @@ static void drive_once(struct run *r, const struct drive *how, bool *any, double
 	cr_assert_eq(r->x[cap * d->n_vars], CANARY, "%s: writes beyond cap", r->s.ops->name);
 	for (size_t i = 0; i < r->n; i++) {
 		check_vector(r, r->x + i * d->n_vars);
+		seen->violation = fmin(seen->violation, r->violation[i]);
 		if (r->violation[i] > 0)
 			continue;
-		*any = true;
-		*best = fmin(*best, r->f[i * d->n_objectives]);
+		seen->feasible = true;
+		seen->best = fmin(seen->best, r->f[i * d->n_objectives]);
 	}
 }
 
@@ -162,18 +179,19 @@ static uint64_t trace(const struct drive *how)
 	const struct search_ops *ops = search_registry[how->row];
 	struct search_var var[VARS_MAX];
 	struct search_domain d;
+	struct arena a = { 0 };
+	const void *cfg = settings(ops, how->settings, &a);
 	struct run r, other;
 	uint64_t h = 1;
-	bool any = false;
-	double best = INFINITY;
+	struct seen seen = { false, INFINITY, INFINITY };
 	struct search_points p;
 
-	make_domain(var, how->n_vars, how->n_objectives, &d);
-	run_open(&r, ops, NULL, &d, how->budget, how->seed);
+	make_domain(how->kind, var, how->n_vars, how->n_objectives, &d);
+	run_open(&r, ops, cfg, &d, how->budget, how->seed);
 	if (how->beside)
-		run_open(&other, ops, NULL, &d, how->budget, how->seed + 100);
+		run_open(&other, ops, cfg, &d, how->budget, how->seed + 100);
 	while (r.told < how->tells) {
-		drive_once(&r, how, &any, &best);
+		drive_once(&r, how, &seen);
 		h = hash(h, r.x, r.n * d.n_vars);
 		if (how->scribble) {
 			memset(r.x, 0xff, r.n * d.n_vars * sizeof *r.x);
@@ -182,13 +200,14 @@ static uint64_t trace(const struct drive *how)
 		}
 		if (how->beside)
 			run_batch(&other, how->evaluate, 3);
-		check_answer(&r, how->evaluate, any, best);
+		check_answer(&r, how->evaluate, &seen);
 	}
 	ops->answer(&r.s, &p);
 	h = hash(hash(h, p.x, p.n * d.n_vars), p.violation, p.n);
 	run_close(&r);
 	if (how->beside)
 		run_close(&other);
+	arena_free(&a);
 	return h;
 }
 
@@ -201,7 +220,8 @@ static struct drive usual(size_t row)
 			       .tells = 600,
 			       .seed = 5,
 			       .budget = 600,
-			       .evaluate = distances };
+			       .evaluate = distances,
+			       .settings = "{}" };
 }
 
 ParameterizedTestParameters(conformance_search, rows)
@@ -257,6 +277,9 @@ Test(conformance_search, any_cap_and_number_of_objectives)
 			how.cap = caps[(m + 2) % 5];
 			how.tells = 250;
 			trace(&how);
+			how.cap = 250;
+			how.varied = true;
+			trace(&how);
 		}
 }
 
@@ -269,6 +292,36 @@ Test(conformance_search, any_number_of_variables)
 			how.n_vars = n;
 			trace(&how);
 		}
+}
+
+static void any_kind(size_t row, const char *text)
+{
+	for (size_t kind = 0; kind < KINDS; kind++)
+		for (size_t m = 1; m <= 4; m++) {
+			struct drive how = usual(row);
+
+			how.kind = kind;
+			how.n_objectives = m;
+			how.tells = how.budget = 2000;
+			how.settings = text;
+			trace(&how);
+		}
+}
+
+Test(conformance_search, any_kind_of_variables)
+{
+	for (size_t row = 0; search_registry[row]; row++)
+		any_kind(row, "{}");
+}
+
+/* Moves that are others' differences, and returns within a batch. */
+Test(conformance_search, amosa_by_volume)
+{
+	size_t row = 0;
+
+	while (search_registry[row] != search_find("amosa"))
+		row++;
+	any_kind(row, "truncation: hypervolume\ndifferential: 0.9\nreturn_every: 1\nbatch: 7\n");
 }
 
 /* A plan of 0 evaluations is one that is not known; a plan may also be overrun. */

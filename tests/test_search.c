@@ -154,6 +154,22 @@ Test(sets, crowding_by_hand)
 	arena_free(&a);
 }
 
+/* In three objectives an end need not be one of another objective: (1,2,10) and (8,5,1) are
+ * upper ends alone. Of all, only (2,3,4) is no end: (3-1)/8 + (4-2)/8 + (5-3)/10. */
+Test(sets, crowding_in_three_objectives)
+{
+	const double f[] = { 0, 4, 5, 1, 2, 10, 2, 3, 4, 3, 8, 0, 4, 0, 3, 8, 5, 1 };
+	const uint32_t member[] = { 0, 1, 2, 3, 4, 5 };
+	double crowding[6];
+	struct arena a = { 0 };
+
+	rank_crowding(f, 3, member, 6, crowding, &a);
+	for (size_t i = 0; i < 6; i++)
+		cr_assert(i == 2 ? fabs(crowding[i] - 0.7) < 1e-12 : isinf(crowding[i]), "%zu: %g",
+			  i, crowding[i]);
+	arena_free(&a);
+}
+
 /* On a line: 0 and 10 are the extremes; of the others, to be cut to two, 1 2 3 form
  * one cluster, whose middle is 2, and 7 another. */
 Test(sets, clusters_leave_their_middle)

@@ -229,13 +229,86 @@ Test(variation, integers_take_every_other_value)
 	}
 }
 
+/* Every value of an integer as often as every other, both ends included; a real is as often
+ * in each tenth of its range. */
+Test(variation, samples_are_uniform)
+{
+	static const struct search_var var[] = { { -2, 2, true },
+						 { 0, 1, true },
+						 { -1, 1, false } };
+	const struct search_domain d = { .n_vars = 3, .n_objectives = 1, .var = var };
+	size_t five[5] = { 0 }, two[2] = { 0 }, tenth[10] = { 0 };
+	struct rng rng;
+
+	rng_seed(&rng, 12, 1);
+	for (int i = 0; i < DRAWS; i++) {
+		double x[3];
+
+		variation_sample(&d, &rng, x);
+		cr_assert(x[0] >= -2 && x[0] <= 2 && x[1] >= 0 && x[1] <= 1);
+		cr_assert(x[2] >= -1 && x[2] < 1);
+		five[(int)x[0] + 2]++;
+		two[(int)x[1]]++;
+		tenth[(int)floor(5 * (x[2] + 1))]++;
+	}
+	/* bounds of 4.5 deviations, sqrt(n p (1 - p)) = 80, 100, 60 */
+	for (int i = 0; i < 5; i++)
+		cr_assert_float_eq((double)five[i], DRAWS / 5.0, 360, "%d: %zu", i, five[i]);
+	for (int i = 0; i < 2; i++)
+		cr_assert_float_eq((double)two[i], DRAWS / 2.0, 450, "%d: %zu", i, two[i]);
+	for (int i = 0; i < 10; i++)
+		cr_assert_float_eq((double)tenth[i], DRAWS / 10.0, 270, "%d: %zu", i, tenth[i]);
+}
+
+/* Of the variables that have a choice each is as likely; there may be none. */
+Test(variation, picks_what_has_a_choice)
+{
+	struct search_var var[] = {
+		{ 1, 1, true },	 { 0, 1, false }, { 0, 3, true },
+		{ 2, 2, false }, { 0, 9, true },  { 5, 5, true },
+	};
+	struct search_domain d = { .n_vars = 6, .n_objectives = 1, .var = var };
+	size_t count[7] = { 0 };
+	struct rng rng;
+
+	rng_seed(&rng, 13, 1);
+	for (int i = 0; i < DRAWS; i++)
+		count[variation_pick(&d, &rng)]++;
+	for (int i = 0; i < 7; i++) {
+		bool free = i == 1 || i == 2 || i == 4;
+
+		cr_assert_float_eq((double)count[i], free ? DRAWS / 3.0 : 0, free ? 425 : 0,
+				   "%d: %zu", i, count[i]);
+	}
+	d.n_vars = 1;
+	cr_assert_eq(variation_pick(&d, &rng), 1);
+}
+
+/* Steps to a neighbour visit an end half as often as a value between: of 0 .. 4 an eighth of
+ * the time each end, a quarter each other. */
+Test(variation, steps_visit_ends_half_as_often)
+{
+	const struct search_var var = { 0, 4, true };
+	size_t count[5] = { 0 };
+	double v = 2;
+	struct rng rng;
+
+	rng_seed(&rng, 14, 1);
+	for (int i = 0; i < DRAWS; i++) {
+		v = variation_another(&var, VARIATION_STEP, &rng, v);
+		count[(int)v]++;
+	}
+	for (int i = 0; i < 5; i++)
+		cr_assert_float_eq((double)count[i] / DRAWS, i % 4 ? 0.25 : 0.125, 0.02, "%d", i);
+}
+
 /* Crossover moves genes between two children and never makes one up; at a rate next to 0
- * the mutation of an all-integer vector still changes exactly one. */
+ * the mutation of an all-integer vector still changes exactly one, each as often. */
 Test(variation, integer_vectors)
 {
 	struct search_var var[8];
 	const struct search_domain d = { .n_vars = 8, .n_objectives = 1, .var = var };
-	size_t mutated = 0, crossed = 0;
+	size_t mutated = 0, crossed = 0, which[8] = { 0 };
 	struct rng rng;
 
 	for (size_t i = 0; i < 8; i++)
@@ -262,6 +335,7 @@ Test(variation, integer_vectors)
 		cr_assert(t % 2 == 0 || turns <= 2);
 		variation_mutate(&d, &cfg, &rng, a);
 		for (size_t i = 0; i < 8; i++) {
+			which[i] += i != 3 && a[i] + b[i] != 3;
 			changes += i != 3 && a[i] + b[i] != 3;
 			cr_assert(a[i] >= var[i].lo && a[i] <= var[i].hi);
 		}
@@ -274,6 +348,9 @@ Test(variation, integer_vectors)
 		for (size_t i = 0; i < 8; i++)
 			mutated += i != 3 && b[i] != 5;
 	}
+	for (size_t i = 0; i < 8; i++) /* any of the seven; scatters by 16 */
+		cr_assert_float_eq((double)which[i], i == 3 ? 0 : 2000 / 7.0, i == 3 ? 0 : 70,
+				   "%zu: %zu", i, which[i]);
 	/* One of the seven changes where none would have: (0.5 + 2^-7 / 7). */
 	cr_assert_float_eq((double)mutated / 14000, 0.5011, 0.02);
 	/* Half of them, and the cuts of 0 .. 8 leave (8 * 10 / 3) / 9 / 8 = 0.37 between. */
