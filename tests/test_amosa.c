@@ -66,33 +66,33 @@ static void answer(struct walk *w, const double f[2], double violation, size_t n
 	w->run.s.ops->tell(&w->run.s, w->x[0], all, lost, n);
 }
 
-/* True if all @n moves proposed go from @from: one variable of each is changed. */
-static bool go_from(const struct walk *w, size_t n, const double *from)
+/* True if all @n moves go from @from: one variable of each is changed. */
+static bool go_from(double moves[][VARS], size_t n, const double *from)
 {
 	for (size_t j = 0; j < n; j++) {
 		size_t changes = 0;
 
 		for (size_t i = 0; i < VARS; i++)
-			changes += w->x[j][i] != from[i];
+			changes += moves[j][i] != from[i];
 		if (changes != 1)
 			return false;
 	}
 	return true;
 }
 
-/* Which of two members all moves go from. */
-static size_t member_from(const struct walk *w, size_t n)
+/* Which of the two members a move goes from. */
+static size_t member_from(struct walk *w, size_t move)
 {
-	size_t which = go_from(w, n, w->member[1]);
+	size_t which = go_from(w->x + move, 1, w->member[1]);
 
-	cr_assert(go_from(w, n, w->member[which]));
+	cr_assert(go_from(w->x + move, 1, w->member[which]));
 	return which;
 }
 
 static bool stands_at(struct walk *w, const double *x)
 {
 	propose(w, MOVES);
-	return go_from(w, MOVES, x);
+	return go_from(w->x, MOVES, x);
 }
 
 static const double front[] = { 0, 1, 1, 0 }, feasible[4] = { 0 };
@@ -122,7 +122,7 @@ static bool is_accepted(const struct acceptance *c, uint64_t seed)
 	w.run.s.repeats = c->repeats;
 	propose(&w, 1);
 	memcpy(x, w.x[0], sizeof x);
-	answer(&w, member_from(&w, 1) == 1 ? c->f : swapped, 0, 1);
+	answer(&w, member_from(&w, 0) == 1 ? c->f : swapped, 0, 1);
 	taken = stands_at(&w, x);
 	walk_end(&w);
 	return taken;
@@ -192,8 +192,8 @@ Test(amosa, returns_to_the_nearest_dominator)
 				memcpy(x, w.x[0], sizeof x);
 				answer(&w, near[nearest], 0, MOVES);
 				propose(&w, MOVES);
-				if (!go_from(&w, MOVES, x)) {
-					cr_assert(go_from(&w, MOVES, w.member[nearest]));
+				if (!go_from(w.x, MOVES, x)) {
+					cr_assert(go_from(w.x, MOVES, w.member[nearest]));
 					back++;
 				}
 			}
@@ -247,7 +247,7 @@ Test(amosa, begins_at_a_member)
 		walk_begin(&w, PLAIN, 1, seed, f, feasible, 3);
 		propose(&w, MOVES);
 		for (size_t k = 0; k < 3; k++)
-			begun[k] += go_from(&w, MOVES, w.member[k]);
+			begun[k] += go_from(w.x, MOVES, w.member[k]);
 		walk_end(&w);
 	}
 	cr_assert_eq(begun[0], 0);
@@ -268,15 +268,9 @@ Test(amosa, returns)
 		walk_begin(&w, "burn_in: 0\nreturn_every: 3\nbatch: 4\n", 1, seed, front, feasible,
 			   2);
 		for (size_t i = 0; i < 12; i += 4) {
-			double x[4][VARS];
-
 			propose(&w, 4);
-			memcpy(x, w.x, sizeof x);
-			for (size_t j = 0; j < 4; j++) {
-				memcpy(w.x[0], x[j], sizeof *x);
-				from[i + j] = member_from(&w, 1);
-			}
-			memcpy(w.x, x, sizeof x);
+			for (size_t j = 0; j < 4; j++)
+				from[i + j] = member_from(&w, j);
 			answer(&w, front, 1, 4);
 		}
 		for (size_t i = 0; i < 12; i++)
