@@ -76,38 +76,73 @@ static enum nasc_status read_cfg(const char *text, struct arena *a, void **cfg,
 	return cfg_load(ops->fields, &doc, doc.root, NULL, a, *cfg, ops->cfg_size, err);
 }
 
-/* A population of four and directions (1,0) (2/3,1/3) (1/3,2/3) (0,1): told eight rows it
- * is to keep those of @want. */
-static void check_survivors(const double f[8][2], const double violation[8], const size_t want[4])
+/* Told generations of @size rows, the strategy has those of want[0..size) in the end. */
+struct by_hand {
+	const char *cfg;
+	size_t m, size, n;	     /* objectives, population, rows in all: n * m are f */
+	const double *f, *violation; /* NULL: none */
+	const size_t *want;
+};
+
+static bool is_row(const struct by_hand *c, const double *f, size_t row)
 {
-	const struct search_domain d = { .n_vars = 1, .n_objectives = 2, .var = &one_real };
+	return !memcmp(f, c->f + row * c->m, c->m * sizeof *f);
+}
+
+/* The population after all has been told. */
+static struct search_points tell_all(const struct by_hand *c, struct run *r)
+{
+	static const double none[12] = { 0 };
+	struct search_points p;
+
+	for (size_t at = 0; at < c->n; at += c->size) {
+		cr_assert_eq(r->s.ops->ask(&r->s, r->x, 100), c->size);
+		r->s.ops->tell(&r->s, r->x, c->f + at * c->m,
+			       c->violation ? c->violation + at : none, c->size);
+	}
+	r->s.ops->answer(&r->s, &p);
+	cr_assert_eq(p.n, c->size);
+	return p;
+}
+
+/* How many of @seeds runs keep each row. */
+static void count_survivors(const struct by_hand *c, uint64_t seeds, size_t kept[12])
+{
+	const struct search_domain d = { .n_vars = 1, .n_objectives = c->m, .var = &one_real };
 	struct nasc_err err = { 0 };
 	struct arena a = { 0 };
-	struct search_points p;
 	struct run r;
 	void *cfg;
 
-	cr_assert_eq(read_cfg("population: 4\ndivisions: 3\n", &a, &cfg, &err), NASC_OK, "%s",
-		     err.msg);
-	for (uint64_t seed = 1; seed <= 20; seed++) {
-		run_open(&r, search_find("nsga3"), cfg, &d, 0, seed);
-		for (size_t at = 0; at < 8; at += 4) {
-			cr_assert_eq(r.s.ops->ask(&r.s, r.x, 100), 4);
-			r.s.ops->tell(&r.s, r.x, f[at], violation + at, 4);
-		}
-		r.s.ops->answer(&r.s, &p);
-		cr_assert_eq(p.n, 4);
-		for (size_t i = 0; i < 4; i++) {
-			size_t found = 0;
+	cr_assert_eq(read_cfg(c->cfg, &a, &cfg, &err), NASC_OK, "%s", err.msg);
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
+		struct search_points p;
 
-			for (size_t j = 0; j < 4; j++)
-				found += p.f[2 * j] == f[want[i]][0] &&
-					 p.f[2 * j + 1] == f[want[i]][1];
-			cr_assert_eq(found, 1, "row %zu, seed %zu", want[i], (size_t)seed);
-		}
+		run_open(&r, search_find("nsga3"), cfg, &d, 0, seed);
+		p = tell_all(c, &r);
+		for (size_t i = 0; i < c->n; i++)
+			for (size_t j = 0; j < p.n; j++)
+				kept[i] += is_row(c, p.f + j * c->m, i);
 		run_close(&r);
 	}
 	arena_free(&a);
+}
+
+static void check_all(const struct by_hand *c)
+{
+	size_t kept[12] = { 0 };
+
+	count_survivors(c, 20, kept);
+	for (size_t i = 0; i < c->size; i++)
+		cr_assert_eq(kept[c->want[i]], 20, "row %zu: %zu of 20", c->want[i],
+			     kept[c->want[i]]);
+}
+
+/* Four individuals, directions (1,0) (2/3,1/3) (1/3,2/3) (0,1) and eight rows. */
+#define FOUR "population: 4\ndivisions: 3\n"
+static void check_survivors(const double f[8][2], const double violation[8], const size_t want[4])
+{
+	check_all(&(struct by_hand){ FOUR, 2, 4, 8, f[0], violation, want });
 }
 
 /* All on the line f1 + f2 = 1, which is its own normalisation; two rows a direction, of
@@ -117,9 +152,8 @@ Test(nsga3, empty_niches_take_the_nearest)
 	static const double f[8][2] = { { 0, 1 },	{ 0.05, 0.95 }, { 0.3, 0.7 },
 					{ 0.36, 0.64 }, { 0.7, 0.3 },	{ 0.62, 0.38 },
 					{ 0.95, 0.05 }, { 1, 0 } };
-	static const double none[8] = { 0 };
 
-	check_survivors(f, none, (const size_t[]){ 0, 3, 4, 7 });
+	check_survivors(f, NULL, (const size_t[]){ 0, 3, 4, 7 });
 }
 
 /* The same with objectives of other sizes and away from zero. */
@@ -128,9 +162,8 @@ Test(nsga3, objectives_are_normalised)
 	static const double f[8][2] = { { 7, 1e-6 },	   { 7.05, 0.95e-6 }, { 7.3, 0.7e-6 },
 					{ 7.36, 0.64e-6 }, { 7.7, 0.3e-6 },   { 7.62, 0.38e-6 },
 					{ 7.95, 0.05e-6 }, { 8, 0 } };
-	static const double none[8] = { 0 };
 
-	check_survivors(f, none, (const size_t[]){ 0, 3, 4, 7 });
+	check_survivors(f, NULL, (const size_t[]){ 0, 3, 4, 7 });
 }
 
 /* (0,1) and (1,0) dominate the others, which are a front of their own. Its ends and
@@ -142,9 +175,8 @@ Test(nsga3, niches_count_earlier_fronts)
 		{ 0.01, 1.75 }, { 0, 1 },      { 0.02, 1.7 }, { 0.8, 1.6 },
 		{ 1.6, 0.8 },	{ 1.7, 0.02 }, { 1, 0 },      { 1.75, 0.01 }
 	};
-	static const double none[8] = { 0 };
 
-	check_survivors(f, none, (const size_t[]){ 1, 6, 3, 4 });
+	check_survivors(f, NULL, (const size_t[]){ 1, 6, 3, 4 });
 }
 
 /* Three are feasible and stay, dominated or not; the fourth violates least. */
@@ -155,6 +187,133 @@ Test(nsga3, feasible_rows_come_first)
 	static const double violation[8] = { 0, 0, 2, 0.5, 0.7, 3, 0, INFINITY };
 
 	check_survivors(f, violation, (const size_t[]){ 0, 1, 6, 3 });
+}
+
+/* The second row, nearest to the second axis as 10^6 f1 and f2 go, is not nearest to
+ * direction (0,1): it leaves, yet the scale of f2 stays its 1. By the 10 of the first row,
+ * f2 would shrink so that the eighth and ninth were alone in the inner niches. */
+Test(nsga3, extremes_are_remembered)
+{
+	static const double f[12][2] = {
+		{ 0, 10 }, { 1e-8, 1 },	 { 1, 0 },	 { 1.0 / 3, 2.0 / 3 },
+		{ 5, 11 }, { 6, 12 },	 { 7, 13 },	 { 2.0 / 3, 1.0 / 3 },
+		{ 8, 14 }, { 0.1, 0.9 }, { 0.05, 0.95 }, { 9, 15 }
+	};
+
+	check_all(&(struct by_hand){ FOUR, 2, 4, 12, f[0], NULL, (const size_t[]){ 0, 2, 3, 7 } });
+}
+
+/* One row is best in all, both extremes in one: no plane goes through them. The others are
+ * divided by what they reach, 20 and 1/1000. */
+Test(nsga3, extremes_in_one_point)
+{
+	static const double f[8][2] = { { 0, 0.001 },	  { 1, 0.00095 }, { 6, 0.0007 },
+					{ 7.2, 0.00064 }, { 0, 0 },	  { 12.4, 0.00038 },
+					{ 14, 0.0003 },	  { 20, 0 } };
+
+	check_survivors(f, NULL, (const size_t[]){ 0, 3, 4, 6 });
+}
+
+/* Of the first three, a front, the plane meets the third axis at 10, where no row is beyond
+ * 3: by 3 the third row is nearest to the first axis, and the fourth alone near the third
+ * one. By 10 it would be near the first axis as well, where there are two. */
+Test(nsga3, intercepts_end_where_the_rows_do)
+{
+	static const double f[8][3] = { { 1, 0, 0.2 },	  { 0, 1, 0 },	     { 0.46, 0.45, 1 },
+					{ 0.55, 0.5, 3 }, { 0.1, 1.1, 0.5 }, { 5, 5, 5 },
+					{ 6, 6, 6 },	  { 7, 7, 7 } };
+
+	check_all(&(struct by_hand){ "population: 4\ndivisions: 1\n", 3, 4, 8, f[0], NULL,
+				     (const size_t[]){ 0, 1, 2, 3 } });
+}
+
+/* The first three are the extremes, and the first two are proportional in f1 and f2: after
+ * one step of the elimination the diagonal is 0. a + .3 b = 1, .5 a + .15 b + .6 c = 1,
+ * .1 b + c = 1 have the solution (1/2, 5/3, 5/6), so f2 is divided by 3/5: the sixth row
+ * then is near the second axis, where only the fourth is. Undivided it is near the third. */
+Test(nsga3, intercepts_whose_elimination_needs_another_row)
+{
+	static const double f[12][3] = { { 1, 0.3, 0 },	   { 0.5, 0.15, 0.6 }, { 0, 0.1, 1 },
+					 { 0, 1, 0.8 },	   { 0.95, 0, 0.9 },   { 0.6, 0.5, 0.65 },
+					 { 1, 0.35, 0.1 }, { 5, 5, 5 },	       { 6, 6, 6 },
+					 { 7, 7, 7 },	   { 8, 8, 8 },	       { 9, 9, 9 } };
+
+	check_all(&(struct by_hand){ "population: 6\ndivisions: 1\n", 3, 6, 12, f[0], NULL,
+				     (const size_t[]){ 0, 1, 2, 3, 4, 5 } });
+}
+
+/* The same with .02 b + c = 1: a is -3/2, so there is no such plane and each objective is
+ * divided by what the front reaches, 1. The sixth row is alone with the fourth. */
+Test(nsga3, intercepts_below_zero)
+{
+	static const double f[12][3] = { { 1, 0.3, 0 },	   { 0.5, 0.15, 0.6 }, { 0, 0.02, 1 },
+					 { 0, 1, 0.8 },	   { 0.95, 0, 0.9 },   { 0.55, 0.9, 0.65 },
+					 { 1, 0.35, 0.1 }, { 5, 5, 5 },	       { 6, 6, 6 },
+					 { 7, 7, 7 },	   { 8, 8, 8 },	       { 9, 9, 9 } };
+
+	check_all(&(struct by_hand){ "population: 6\ndivisions: 1\n", 3, 6, 12, f[0], NULL,
+				     (const size_t[]){ 0, 1, 2, 3, 4, 5 } });
+}
+
+/* (0,1) and (1,0) stay; of the next three, all in the niche of (0,1), two do. */
+Test(nsga3, filled_niches_take_any)
+{
+	static const double f[8][2] = { { 0, 1 },	{ 1, 0 }, { 0.01, 1.75 }, { 0.02, 1.7 },
+					{ 0.03, 1.65 }, { 5, 5 }, { 6, 6 },	  { 7, 7 } };
+	size_t kept[12] = { 0 };
+
+	count_survivors(&(struct by_hand){ FOUR, 2, 4, 8, f[0], NULL, NULL }, 300, kept);
+	cr_assert(kept[0] == 300 && kept[1] == 300);
+	for (size_t i = 2; i < 5; i++) /* 200 expected, standard deviation 8 */
+		cr_assert(kept[i] > 160 && kept[i] < 240, "%zu: %zu", i, kept[i]);
+}
+
+/* Three stay, each in its niche, and one of the three behind them. */
+Test(nsga3, niches_of_equal_count_take_turns_by_chance)
+{
+	static const double f[8][2] = { { 0, 1 },	{ 1, 0 },      { 0.6, 0.3 }, { 0.01, 1.75 },
+					{ 1.75, 0.01 }, { 0.7, 0.35 }, { 6, 6 },     { 7, 7 } };
+	size_t kept[12] = { 0 };
+
+	count_survivors(&(struct by_hand){ FOUR, 2, 4, 8, f[0], NULL, NULL }, 300, kept);
+	cr_assert(kept[0] == 300 && kept[1] == 300 && kept[2] == 300);
+	for (size_t i = 3; i < 6; i++) /* 100 expected, standard deviation 8 */
+		cr_assert(kept[i] > 60 && kept[i] < 140, "%zu: %zu", i, kept[i]);
+}
+
+/* Each of four dominates the next, and all become parents alike. Neither crossed nor
+ * mutated, a child is its parent; it fails and so leaves the population as it is. */
+Test(nsga3, feasible_parents_are_equal)
+{
+	static const double f[4] = { 1, 2, 3, 4 }, none[4] = { 0 };
+	static const double failed[4] = { INFINITY, INFINITY, INFINITY, INFINITY };
+	const struct search_domain d = { .n_vars = 1, .n_objectives = 1, .var = &one_real };
+	double parent[4];
+	size_t children[4] = { 0 };
+	struct nasc_err err = { 0 };
+	struct arena a = { 0 };
+	struct run r;
+	void *cfg;
+
+	cr_assert_eq(read_cfg("population: 4\ncrossover_probability: 0\nmutation_rate: 1e-12\n", &a,
+			      &cfg, &err),
+		     NASC_OK, "%s", err.msg);
+	run_open(&r, search_find("nsga3"), cfg, &d, 0, 1);
+	cr_assert_eq(r.s.ops->ask(&r.s, r.x, 4), 4);
+	memcpy(parent, r.x, sizeof parent);
+	r.s.ops->tell(&r.s, r.x, f, none, 4);
+	for (int g = 0; g < 100; g++) {
+		cr_assert_eq(r.s.ops->ask(&r.s, r.x, 4), 4);
+		for (size_t i = 0; i < 4; i++)
+			for (size_t j = 0; j < 4; j++)
+				children[j] += r.x[i] == parent[j];
+		r.s.ops->tell(&r.s, r.x, f, failed, 4);
+	}
+	cr_assert_eq(children[0] + children[1] + children[2] + children[3], 400);
+	for (size_t j = 0; j < 4; j++) /* 100 expected */
+		cr_assert(children[j] > 70 && children[j] < 130, "%zu: %zu", j, children[j]);
+	run_close(&r);
+	arena_free(&a);
 }
 
 Test(nsga3, refuses_layers_it_cannot_make)
