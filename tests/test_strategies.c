@@ -258,31 +258,41 @@ Test(strategies, integer_optimum_is_found)
 
 /* While new vectors are plenty no two of a generation are alike, nor like a member of
  * the population. */
-Test(strategies, nsga2_offspring_are_new)
+Test(strategies, offspring_are_new)
 {
+	static const char *const name[] = { "nsga2", "nsga3", "sms_emoa" };
+	static const char *const text[] = { "population: 100\n", "population: 100\n",
+					    "batch: 100\n" };
 	struct search_var var[GENES];
 	struct search_domain d = { .n_vars = GENES, .n_objectives = 2, .var = var };
 	const size_t size = GENES * sizeof(double);
-	struct run r;
 
 	fill(var, GENES, 0, 3, true);
-	run_open(&r, search_find("nsga2"), NULL, &d, 0, 3);
-	for (int g = 0; g < 50; g++) {
-		struct search_points p;
-		double *all; /* the population, and behind it the generation */
+	for (size_t s = 0; s < sizeof name / sizeof *name; s++) {
+		const struct search_ops *ops = search_find(name[s]);
+		struct arena a = { 0 };
+		struct run r;
 
-		r.s.ops->answer(&r.s, &p);
-		all = ARENA_NEW(&r.arena, double, (p.n + 100) * GENES);
-		memcpy(all, p.x, p.n * size);
-		run_batch(&r, evaluate_genes, 100);
-		cr_assert_eq(r.n, 100);
-		memcpy(all + p.n * GENES, r.x, 100 * size);
-		for (size_t i = p.n; i < p.n + 100; i++)
-			for (size_t j = 0; j < i; j++)
-				cr_assert_neq(memcmp(all + i * GENES, all + j * GENES, size), 0,
-					      "generation %d", g);
+		run_open(&r, ops, settings(ops, text[s], &a), &d, 0, 3);
+		for (int g = 0; g < 50; g++) {
+			struct search_points p;
+			double *all; /* the population, and behind it the generation */
+
+			ops->answer(&r.s, &p);
+			all = ARENA_NEW(&a, double, (p.n + 100) * GENES);
+			memcpy(all, p.x, p.n * size);
+			run_batch(&r, evaluate_genes, 100);
+			cr_assert_eq(r.n, 100);
+			memcpy(all + p.n * GENES, r.x, 100 * size);
+			for (size_t i = p.n; i < p.n + 100; i++)
+				for (size_t j = 0; j < i; j++)
+					cr_assert_neq(
+						memcmp(all + i * GENES, all + j * GENES, size), 0,
+						"%s, generation %d", name[s], g);
+		}
+		run_close(&r);
+		arena_free(&a);
 	}
-	run_close(&r);
 }
 
 /* Each of a population is in two tournaments a generation, against others drawn anew. Of
