@@ -25,6 +25,20 @@ static size_t pick_columns(const struct results *r, const char **key, size_t cap
 	return n;
 }
 
+/* What stands under the table; @front: rows before --where. */
+static void print_count(const struct results *r, size_t front)
+{
+	bool knee = false;
+
+	for (size_t i = 0; i < r->n; i++)
+		knee |= r->row[i].knee;
+	printf("%zu ", r->n);
+	if (r->n < front)
+		printf("of %zu ", front);
+	printf("on the front%s%s\n", r->n < front ? " are shown" : "",
+	       knee ? "; * is the knee" : "");
+}
+
 static void print_table(const struct results *r)
 {
 	const char *key[TABLE_MAX_COLUMNS];
@@ -55,13 +69,25 @@ static void print_table(const struct results *r)
 	}
 	table_print(t, stdout);
 	table_free(t);
-	printf("%zu on the front; * is the knee\n", r->n);
-	for (size_t c = 0; c < r->n_objectives && r->n; c++) {
-		const struct result_score *s = result_score(&r->row[0], key[c]);
+}
+
+static void print_objectives(const struct results *r)
+{
+	for (size_t c = 0; c < r->n_objectives; c++) {
+		const struct result_score *s = result_score(&r->row[0], r->objective[c].key);
 
 		printf("  %s %s: %s, %s\n", r->objective[c].maximise ? "max" : "min", s->key,
 		       s->model, s->provenance);
 	}
+}
+
+static void print_front(const struct results *r, size_t front)
+{
+	if (r->n)
+		print_table(r);
+	print_count(r, front);
+	if (r->n)
+		print_objectives(r);
 }
 
 static void print_csv(const struct results *r)
@@ -152,8 +178,10 @@ static enum nasc_status show(const struct cmd_args *a, struct results *r, struct
 {
 	const char *where = cmd_value(a, "where"), *sort = cmd_value(a, "sort");
 	const char *plot = cmd_value(a, "plot"), *x = cmd_value(a, "x"), *y = cmd_value(a, "y");
+	size_t front;
 
 	results_front(r, arena);
+	front = r->n;
 	results_knee(r);
 	/* Sorted first: --sort is checked although no row may be left. */
 	if (results_sort(r, sort ? sort : r->objective[0].key, err) ||
@@ -172,7 +200,7 @@ static enum nasc_status show(const struct cmd_args *a, struct results *r, struct
 	else if (cmd_flag(a, "csv"))
 		print_csv(r);
 	else
-		print_table(r);
+		print_front(r, front);
 	return NASC_OK;
 }
 
