@@ -194,6 +194,7 @@ static enum nasc_status show(const struct cmd_args *a, struct results *r, struct
 		if (results_plot(r, x ? x : r->objective[1].key, y ? y : r->objective[0].key, plot,
 				 err))
 			return err->code;
+		fprintf(stderr, "wrote %s\n", plot);
 	}
 	if (cmd_flag(a, "json"))
 		print_json(r);
@@ -206,9 +207,15 @@ static enum nasc_status show(const struct cmd_args *a, struct results *r, struct
 
 static enum nasc_status check_options(const struct cmd_args *a, struct nasc_err *err)
 {
+	const char *plot = cmd_value(a, "plot");
+	size_t n = plot ? strlen(plot) : 0;
+
 	if (cmd_flag(a, "json") && cmd_flag(a, "csv"))
 		return nasc_fail(err, NASC_USAGE, "--json and --csv: give one of the two");
-	if (!cmd_value(a, "plot") && (cmd_value(a, "x") || cmd_value(a, "y")))
+	if (plot && (n < 4 || strcmp(plot + n - 4, ".svg") != 0))
+		return nasc_fail(err, NASC_USAGE, "--plot: '%s': the plot is SVG, give FILE.svg",
+				 plot);
+	if (!plot && (cmd_value(a, "x") || cmd_value(a, "y")))
 		return nasc_fail(err, NASC_USAGE,
 				 "--%s: names an axis of a plot: give --plot FILE.svg too",
 				 cmd_value(a, "x") ? "x" : "y");

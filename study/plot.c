@@ -13,7 +13,7 @@ enum { WIDTH = 720, HEIGHT = 480, LEFT = 90, RIGHT = 30, TOP = 30, BOTTOM = 70 }
 #define FARTHEST   1e290
 
 struct axis {
-	const char *name, *label; /* key of the score; what the user calls it */
+	const char *name; /* key of the score */
 	enum unit_dim dim;
 	double lo, hi, step; /* of the axis; both ends on a tick */
 	double from, to;     /* pixels of lo and hi */
@@ -91,7 +91,7 @@ static void draw_axis(FILE *fp, const struct axis *a, bool vertical)
 	else
 		fprintf(fp, "<text class=\"name\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">",
 			(LEFT + WIDTH - RIGHT) / 2, HEIGHT - 22);
-	put_text(fp, a->label);
+	put_text(fp, a->name);
 	fputs("</text>\n", fp);
 }
 
@@ -100,7 +100,7 @@ static enum nasc_status measure(const struct results *r, const char *name, struc
 {
 	double lo = INFINITY, hi = -INFINITY;
 
-	a->name = a->label = name;
+	a->name = name;
 	for (size_t i = 0; i < r->n; i++) {
 		/* Every row's score is the first row's, so a short name cannot mean two. */
 		const struct result_score *s = result_score(&r->row[i], a->name);

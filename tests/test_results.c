@@ -407,7 +407,7 @@ Test(results, plot)
 	cr_expect_eq(count(svg, "<circle "), 5u);
 	cr_expect_eq(count(svg, "class=\"knee\""), 1u);
 	cr_expect_eq(count(svg, "knee: 3"), 1u);
-	cr_expect_eq(count(svg, ">sram<"), 1u);
+	cr_expect_eq(count(svg, ">sram_bytes<"), 1u); /* the key, however it was asked for */
 	cr_expect_eq(count(svg, ">error<"), 1u);
 	/* Ticks of 50 KiB from 0 to 300 KiB and of 10 % from 10 to 40. */
 	cr_expect_eq(count(svg, ">50 KiB<"), 1u, "%s", svg);
