@@ -23,6 +23,11 @@ static void show_progress(const struct study_progress *p, void *ctx)
 	if (p->failed)
 		at += (size_t)snprintf(line + at, sizeof line - at, " %llu failed",
 				       (unsigned long long)p->failed);
+	/* What a narrow window cuts off comes last. */
+	if (!isnan(p->left_s))
+		at += (size_t)snprintf(
+			line + at, sizeof line - at, "  %s left",
+			unit_format(round(p->left_s), UNIT_SECOND, text, sizeof text));
 	for (size_t i = 0; i < p->study->n_objectives && at < sizeof line; i++) {
 		const struct study_metric *m = &p->study->metric[p->study->objective[i]];
 
@@ -32,10 +37,7 @@ static void show_progress(const struct study_progress *p, void *ctx)
 				unit_format(p->best[i], m->metric->dim, text, sizeof text));
 	}
 	if (!isnan(p->hypervolume) && at < sizeof line)
-		at += (size_t)snprintf(line + at, sizeof line - at, "  hv %.4f", p->hypervolume);
-	if (!isnan(p->left_s) && at < sizeof line)
-		snprintf(line + at, sizeof line - at, "  %s left",
-			 unit_format(round(p->left_s), UNIT_SECOND, text, sizeof text));
+		snprintf(line + at, sizeof line - at, "  hv %.4f", p->hypervolume);
 	progress_line(line);
 }
 
@@ -50,11 +52,14 @@ static void report(const struct study_summary *s, const char *out)
 	if (s->resumed)
 		fprintf(stderr, " (%llu of them in the journal)", (unsigned long long)s->resumed);
 	if (s->failed)
-		fprintf(stderr, ", %llu failed", (unsigned long long)s->failed);
+		fprintf(stderr, ", %llu failed (the first: %s)", (unsigned long long)s->failed,
+			s->first_failure);
 	if (!isnan(s->hypervolume))
 		fprintf(stderr, "; hypervolume %.6g", s->hypervolume);
-	fprintf(stderr, "; %s; stopped: %s\nlook at it: nasc pareto %s\n",
-		unit_format(s->wall_s, UNIT_SECOND, wall, sizeof wall), s->stop_reason, out);
+	fprintf(stderr, "; %s; stopped: %s\n",
+		unit_format(s->wall_s, UNIT_SECOND, wall, sizeof wall), s->stop_reason);
+	if (s->front)
+		fprintf(stderr, "look at it: nasc pareto %s\n", out);
 }
 
 static enum nasc_status search(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)

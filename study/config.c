@@ -187,7 +187,7 @@ static enum nasc_status bad_type(const struct yaml_doc *doc, size_t line, enum p
 	return config_fail(doc, line, err, "%s: %s, known are %s", part_key[kind], fault, known);
 }
 
-/* *ops stays NULL where the section is absent. */
+/* *ops stays NULL where the section is absent. A strategy without type is the default one. */
 static enum nasc_status load_part(const struct yaml_doc *doc, enum part_kind kind, struct arena *a,
 				  const void **ops, void **cfg, struct nasc_err *err)
 {
@@ -202,10 +202,10 @@ static enum nasc_status load_part(const struct yaml_doc *doc, enum part_kind kin
 	if (!node)
 		return NASC_OK;
 	type = yaml_get(node, "type");
-	if (!type || type->kind != YAML_SCALAR)
+	if (type ? type->kind != YAML_SCALAR : kind != PART_STRATEGY)
 		return bad_type(doc, type ? type->line : node->line, kind,
 				type ? "'type' must be one name" : "'type' is missing", err);
-	while (part_at(kind, i, &p) && strcmp(p.name, type->scalar) != 0)
+	while (part_at(kind, i, &p) && type && strcmp(p.name, type->scalar) != 0)
 		i++;
 	if (!part_at(kind, i, &p)) {
 		snprintf(fault, sizeof fault, "unknown type '%.100s'", type->scalar);
@@ -275,7 +275,8 @@ static enum nasc_status check_whole(const struct study_config *c, struct nasc_er
 	if (!c->problem == !c->space)
 		return nasc_fail(err, NASC_CONFIG,
 				 c->space ? "%s: has both 'space' and 'problem': keep one"
-					  : "%s: no 'space' to search in (or 'problem')",
+					  : "%s: no 'space' to search in: add space: {type: "
+					    "densenet} (or a 'problem')",
 				 file);
 	for (size_t i = 0; c->problem && i < sizeof of_space / sizeof *of_space; i++)
 		if (yaml_get(c->doc.root, of_space[i]))
@@ -514,10 +515,10 @@ static void print_parts(FILE *fp, enum part_kind kind, bool active)
 
 void config_reference(FILE *fp)
 {
-	fputs("# Every key of a config at its default, written by `nasc help config`. As comments "
-	      "stand\n"
-	      "# the other parts of a section with a `type`, and sections that ask for a "
-	      "choice.\n\n",
+	fputs("# Every key of a config at its default, written by `nasc help config`. `space` and\n"
+	      "# `objectives`, or `problem`, must be given. As comments stand the other parts of "
+	      "a\n"
+	      "# section with a `type`, and sections that ask for a choice.\n\n",
 	      fp);
 	cfg_print(top_fields, NULL, 0, fp);
 	fputs("\n# Bounds with units: \"<= 256 KiB\" or \">= 0.9\" (in quotes), or a list of "

@@ -70,10 +70,11 @@ static void note_failure(struct loop *l, const struct candidate *c)
 {
 	const char *why = NULL;
 
-	l->sum.failed++;
 	l->n_broken += c->trained;
 	if (l->n_failed < FAILED_LISTED || (c->trained && !l->first_broken))
 		why = arena_strdup(l->study->arena, c->why);
+	if (l->sum.failed++ == 0)
+		l->sum.first_failure = why;
 	if (c->trained && !l->first_broken)
 		l->first_broken = why;
 	if (l->n_failed < FAILED_LISTED) {

@@ -170,7 +170,8 @@ struct study_options {
 	void *ctx;
 };
 struct study_summary {
-	const char *stop_reason; /* NULL: no results were written */
+	const char *stop_reason;   /* NULL: no results were written */
+	const char *first_failure; /* its reason, in the study's arena; NULL: none failed */
 	uint64_t evaluations, trained, failed, duplicates, resumed;
 	size_t front;
 	double hypervolume, wall_s;

@@ -24,7 +24,7 @@ static const struct {
 	{ "fit_targets: maybe\n" SPACE,
 	  "c.yaml:1: fit_targets: 'maybe' is neither true nor false" },
 	{ "targets: {a: 1}\n" SPACE, "c.yaml:1: targets: holds keys; a value or a list is right" },
-	{ "seed: 1\n", "c.yaml: no 'space' to search in (or 'problem')" },
+	{ "seed: 1\n", "c.yaml: no 'space' to search in: add space: {type: densenet} (or a 'problem')" },
 	{ SPACE "problem: {type: zdt1}\n", "c.yaml: has both 'space' and 'problem': keep one" },
 	{ "space: densenet\n", "c.yaml:1: space: expected a map of keys" },
 	{ "seed: 1\nspace:\n  blocks: 2\n",
