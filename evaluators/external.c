@@ -87,14 +87,18 @@ static enum nasc_status external_check(const void *config, struct nasc_err *err)
 {
 	const struct external_cfg *cfg = config;
 	const struct cfg_strings *command = &cfg->command;
+	bool path;
 
 	if (command->n == 0 || !command->v[0][0])
 		return nasc_fail(err, NASC_CONFIG,
 				 "command: empty; it must name a program: [python3, train.py]");
-	if (strchr(command->v[0], '/') ? !runnable(command->v[0]) : !in_search_path(command->v[0]))
-		return nasc_fail(err, NASC_CONFIG, "command: no program '%s' that can be run%s",
-				 command->v[0],
-				 strchr(command->v[0], '/') ? "" : " in any directory of PATH");
+	path = strchr(command->v[0], '/') != NULL;
+	if (path ? !runnable(command->v[0]) : !in_search_path(command->v[0]))
+		return nasc_fail(err, NASC_CONFIG, "command: no program '%s' that can be run%s%s",
+				 command->v[0], path ? "" : " in any directory of PATH",
+				 command->n == 1 && strchr(command->v[0], ' ')
+					 ? "; give its words as a list: [python3, train.py]"
+					 : "");
 	return NASC_OK;
 }
 
