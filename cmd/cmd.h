@@ -53,6 +53,16 @@ enum nasc_status cmd_seed(const struct cmd_args *a, struct arena *arena, const c
 /* Worker threads: --jobs, or one per processor. */
 enum nasc_status cmd_jobs(const struct cmd_args *a, unsigned *out, struct nasc_err *err);
 
+/* ---- network.c --------------------------------------------------------------- */
+struct network;
+struct result;
+struct results;
+/* The network of the one argument: of a network file, or of row --id of a results file. For that
+ * *r is the file, which the caller closes, and *row its row; else empty and NULL. NASC_USAGE: no
+ * such row. NASC_DATA: neither kind of file. */
+enum nasc_status cmd_network(const struct cmd_args *a, struct arena *arena, struct network *net,
+			     struct results *r, const struct result **row, struct nasc_err *err);
+
 /* ---- terminal.c -------------------------------------------------------------- */
 /* Text table: columns as wide as their widest cell, numbers to the right. */
 #define TABLE_MAX_COLUMNS 40

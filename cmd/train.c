@@ -1,4 +1,3 @@
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,64 +14,29 @@ struct job {
 	const char *what;
 };
 
-/* A row of a results file, with the data and recipe of its config. */
-static enum nasc_status job_from_results(const struct cmd_args *a, struct arena *arena,
-					 struct job *job, struct nasc_err *err)
-{
-	const char *path = a->positional[0], *id = cmd_value(a, "id");
-	const struct result *row;
-	struct results r;
-	enum nasc_status st;
-
-	if (results_load(&path, 1, arena, &r, err))
-		return err->code;
-	results_knee(&r);
-	row = id ? results_find(&r, id) : NULL;
-	if (!id)
-		st = nasc_fail(err, NASC_USAGE, "%s: which network? give --id N, or --id knee",
-			       path);
-	else if (!row)
-		st = nasc_fail(err, NASC_USAGE, "%s: no row with id '%s', see: nasc pareto %s",
-			       path, id, path);
-	else if (cJSON_IsNull(row->network))
-		st = nasc_fail(err, NASC_USAGE, "%s: a test problem has no networks to train",
-			       path);
-	else if ((st = network_from_json(row->network, arena, &job->net, err)) != NASC_OK)
-		nasc_wrap(err, "%s: id %s: network", path, id);
-	if (!st) {
-		job->id = (uint64_t)row->id;
-		job->what = arena_strdup(arena, id);
-		if (!cmd_value(a, "config"))
-			st = config_from_json(path, r.config, arena, &job->config, err);
-	}
-	results_close(&r);
-	return st;
-}
-
+/* A row of a results file has the data and recipe of its config. */
 static enum nasc_status find_job(const struct cmd_args *a, struct arena *arena, struct job *job,
 				 struct nasc_err *err)
 {
 	const char *path = a->positional[0], *config = cmd_value(a, "config");
-	struct cJSON *root;
-	bool is_results;
+	const struct result *row;
+	struct results r;
+	enum nasc_status st;
 
-	if (json_load(path, JSON_MAX_BYTES, &root, err))
+	if (cmd_network(a, arena, &job->net, &r, &row, err))
 		return err->code;
-	is_results = cJSON_GetObjectItemCaseSensitive(root, "front") != NULL;
-	cJSON_Delete(root);
-	if (is_results) {
-		if (job_from_results(a, arena, job, err))
-			return err->code;
-	} else if (!config) {
-		return nasc_fail(err, NASC_USAGE,
-				 "%s: a network alone: give --config FILE for its data and recipe",
-				 path);
-	} else if (network_load(path, arena, &job->net, err)) {
-		return err->code;
-	} else {
-		job->what = path;
-	}
-	return config ? config_load(config, NULL, 0, arena, &job->config, err) : NASC_OK;
+	job->what = row ? cmd_value(a, "id") : path;
+	job->id = row ? (uint64_t)row->id : 0;
+	if (config)
+		st = config_load(config, NULL, 0, arena, &job->config, err);
+	else if (row)
+		st = config_from_json(path, r.config, arena, &job->config, err);
+	else
+		st = nasc_fail(err, NASC_USAGE,
+			       "%s: a network alone: give --config FILE for its data and recipe",
+			       path);
+	results_close(&r);
+	return st;
 }
 
 static void show_progress(const struct train_progress *p, void *ctx)

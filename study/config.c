@@ -335,6 +335,9 @@ enum nasc_status config_load(const char *path, const char *const *set, size_t n_
 
 	if (yaml_load(path, a, &c.doc, err))
 		return err->code;
+	if (yaml_get(c.doc.root, "front") && yaml_get(c.doc.root, "config"))
+		return nasc_fail(err, NASC_CONFIG, "%s: a results file of nasc search, no config",
+				 path);
 	for (size_t i = 0; i < n_set; i++) {
 		const char *eq = strchr(set[i], '=');
 		char *key;

@@ -95,6 +95,8 @@ enum nasc_status no_score(const struct result *row, const char *name, struct nas
  * where there are no rows, neither is it an objective nor a figure that this program knows. */
 enum nasc_status results_dim(const struct results *r, const char *name, enum unit_dim *dim,
 			     struct nasc_err *err);
+/* NASC_USAGE, saying what @path is, over which no results are written. */
+enum nasc_status results_in_the_way(const char *path, struct nasc_err *err);
 struct hv_row {
 	uint64_t evaluations;
 	double value;

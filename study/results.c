@@ -260,6 +260,29 @@ static enum nasc_status read_row(const struct results *r, const struct cJSON *en
 	return NASC_OK;
 }
 
+bool results_are(const struct cJSON *root)
+{
+	return cJSON_IsObject(root) &&
+	       cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(root, "front"));
+}
+
+enum nasc_status results_in_the_way(const char *path, struct nasc_err *err)
+{
+	struct nasc_err why = { 0 };
+	struct cJSON *root;
+	bool results;
+
+	if (json_load(path, JSON_MAX_BYTES, &root, &why))
+		return nasc_fail(err, NASC_USAGE, "%s; give another --out", why.msg);
+	results = results_are(root);
+	cJSON_Delete(root);
+	return nasc_fail(err, NASC_USAGE,
+			 results ? "%s: results of an earlier run; go on with --resume, or give "
+				   "another --out"
+				 : "%s: not a results file of nasc search; give another --out",
+			 path);
+}
+
 static enum nasc_status load_one(const char *path, struct arena *a, struct results *r, size_t *cap,
 				 struct nasc_err *err)
 {
@@ -270,9 +293,8 @@ static enum nasc_status load_one(const char *path, struct arena *a, struct resul
 	if (json_load(path, JSON_MAX_BYTES, &root, err))
 		return err->code;
 	r->tree[r->n_files++] = root;
-	if (!cJSON_IsObject(root))
-		return nasc_fail(err, NASC_DATA,
-				 "%s: expected an object, as `nasc search` writes it", path);
+	if (!results_are(root))
+		return nasc_fail(err, NASC_DATA, "%s: not a results file of nasc search", path);
 	if (json_get_int(root, "version", 1, RESULTS_VERSION, &version, err) ||
 	    (r->n_files == 1 && read_objectives(root, r, err)) ||
 	    (r->n_files == 1 && json_get(root, "config", &r->config, err)) ||

@@ -308,10 +308,7 @@ enum nasc_status study_run(struct study *s, const struct study_options *o,
 
 	if (access(o->out, F_OK) == 0) {
 		if (!o->resume)
-			return nasc_fail(err, NASC_USAGE,
-					 "%s: results of an earlier run; go on with --resume, or "
-					 "give another --out",
-					 o->out);
+			return results_in_the_way(o->out, err);
 		if (check_replaced(s, o->out, &l.replaced, err))
 			return err->code;
 	}

@@ -214,6 +214,8 @@ struct results {
 	uint64_t evaluations;	    /* of the first file */
 	struct cJSON **tree;	    /* one per file: results_close() */
 };
+/* Is it of the kind that `nasc search` writes? What is inside may still be wrong. */
+bool results_are(const struct cJSON *root);
 enum nasc_status results_load(const char *const *path, size_t n, struct arena *a,
 			      struct results *out, struct nasc_err *err);
 void results_close(struct results *r);

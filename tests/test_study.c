@@ -288,8 +288,7 @@ Test(study, results_in_the_way_and_unwritable)
 	open_study(TINY "stop: {evaluations: 5}\n", &c, &s);
 	write_file("r.json", "old");
 	cr_expect_eq(study_run(&s, &o, &sum, &err), NASC_USAGE);
-	cr_expect_str_eq(err.msg, "r.json: results of an earlier run; go on with --resume, or give "
-				  "another --out");
+	cr_expect_str_eq(err.msg, "r.json:1:1: not valid JSON; give another --out");
 	err = (struct nasc_err){ 0 };
 	o.resume = true; /* no results at all are not replaced */
 	cr_expect_eq(study_run(&s, &o, &sum, &err), NASC_DATA);
