@@ -1,7 +1,9 @@
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <string.h>
 
 #include "cmd.h"
+#include "file.h"
 #include "json.h"
 #include "study.h"
 
@@ -165,26 +167,71 @@ static enum nasc_status cost_one(struct bill *b, const struct network *net, bool
 	return NASC_OK;
 }
 
+/* The network alone, for the verbs and programs that read one. */
+static enum nasc_status save(const struct network *net, const char *path, struct nasc_err *err)
+{
+	struct file_out f = { 0 };
+	struct json_writer w;
+
+	if (file_begin(&f, path, err))
+		return nasc_wrap(err, "--save");
+	json_init(&w, f.fp, false);
+	network_write_json(net, &w, NULL);
+	if (file_commit(&f, err))
+		return nasc_wrap(err, "--save");
+	fprintf(stderr, "wrote %s\n", path);
+	return NASC_OK;
+}
+
+/* The network and what it is costed on: --target, else the targets of its run. */
+static enum nasc_status load(const struct cmd_args *a, struct arena *arena, struct network *net,
+			     struct cfg_strings *targets, struct nasc_err *err)
+{
+	const struct result *row;
+	const struct cJSON *of_run, *t;
+	struct results r;
+
+	if (cmd_network(a, arena, net, &r, &row, err))
+		return err->code;
+	of_run = cJSON_GetObjectItemCaseSensitive(r.config, "targets");
+	targets->v = ARENA_NEW(arena, const char *,
+			       (size_t)a->argc + (size_t)cJSON_GetArraySize(of_run));
+	targets->n = cmd_values(a, "target", targets->v, (size_t)a->argc);
+	if (!targets->n)
+		cJSON_ArrayForEach(t, of_run)
+		{
+			if (cJSON_IsString(t))
+				targets->v[targets->n++] = arena_strdup(arena, t->valuestring);
+		}
+	results_close(&r);
+	return NASC_OK;
+}
+
 static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
 {
-	const char **targets = ARENA_NEW(arena, const char *, (size_t)a->argc);
-	size_t n = cmd_values(a, "target", targets, (size_t)a->argc);
-	struct bill *bill = ARENA_NEW(arena, struct bill, 1 + n);
+	const char *file = cmd_value(a, "save");
 	bool layers = cmd_flag(a, "layers");
 	struct network net;
+	struct cfg_strings targets = { 0 };
+	struct bill *bill;
+	size_t n;
 
-	if (network_load(a->positional[0], arena, &net, err))
+	if (load(a, arena, &net, &targets, err))
 		return err->code;
+	n = targets.n;
+	bill = ARENA_NEW(arena, struct bill, 1 + n);
 	if (costmodel_open(&bill[0].model, costmodel_find("size"), arena, err))
 		return err->code;
 	for (size_t i = 0; i < n; i++)
-		if (target_open(&bill[1 + i].model, targets_dir(), targets[i], arena, err))
+		if (target_open(&bill[1 + i].model, targets_dir(), targets.v[i], arena, err))
 			return err->code;
 	if (layers && !cmd_flag(a, "json") && layer_columns(bill, n + 1) > TABLE_MAX_COLUMNS)
 		return nasc_fail(err, NASC_USAGE,
 				 "--layers: %zu columns, at most %d fit a table: fewer targets at "
 				 "once, or --json",
 				 layer_columns(bill, n + 1), TABLE_MAX_COLUMNS);
+	if (file && save(&net, file, err))
+		return err->code;
 	for (size_t i = 0; i <= n; i++)
 		if (cost_one(&bill[i], &net, layers, arena, err))
 			return err->code;
@@ -210,13 +257,15 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 }
 
 static const struct cmd_option options[] = {
-	{ "target", "NAME", "board or device, or a target file by path; repeatable" },
+	{ "id", "N", "row of the results to cost; 'knee' for the knee" },
+	{ "target", "NAME", "board, device or target file; repeatable [those of the results]" },
 	{ "layers", NULL, "a line an operator" },
+	{ "save", "FILE", "write the network alone, as JSON" },
 	{ "json", NULL, "machine-readable, SI units" },
 	{ .name = NULL }
 };
 const struct cmd cmd_cost = { .name = "cost",
-			      .args = "NETWORK.json [--target NAME]",
+			      .args = "NETWORK.json | RESULTS.json --id N",
 			      .summary = "say what one network costs on a board or device",
 			      .min_args = 1,
 			      .max_args = 1,

@@ -44,6 +44,7 @@ space c.yaml --sample 2 --json
 cost net.json
 cost net.json --json
 cost net.json --layers
+cost front.json --id 2
 pareto front.json
 pareto front.json --json
 pareto front.json --csv
@@ -60,4 +61,9 @@ is "-h behind other arguments" $? 0
 is "-- ends the options" $? 0
 "$nasc" pareto -- --csv >out 2>err
 is "behind -- everything is a name" "$? $(cat err)" "4 nasc: --csv: cannot open: No such file or directory"
+# A row of the results costs what its network alone does.
+"$nasc" cost front.json --id 2 --target rp2040 --layers --json --save row.json >of-row 2>err
+is "cost of a row" "$? $(cat err)" "0 wrote row.json"
+"$nasc" cost row.json --target rp2040 --layers --json >alone
+same "cost of the row's network alone: the same" of-row alone
 done_testing
