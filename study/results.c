@@ -262,7 +262,8 @@ static enum nasc_status read_row(const struct results *r, const struct cJSON *en
 
 bool results_are(const struct cJSON *root)
 {
-	return cJSON_IsObject(root) &&
+	/* What `nasc pareto --json` prints has a front as well, but no config. */
+	return cJSON_IsObject(root) && cJSON_GetObjectItemCaseSensitive(root, "config") &&
 	       cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(root, "front"));
 }
 
