@@ -440,6 +440,7 @@ const struct search_ops search_amosa = {
 	.fields = amosa_fields,
 	.cfg_size = sizeof(struct amosa_cfg),
 	.state_size = sizeof(struct amosa_state),
+	.plans = true,
 	.open = amosa_open,
 	.batch = amosa_batch,
 	.ask = amosa_ask,

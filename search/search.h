@@ -47,6 +47,7 @@ struct search_ops {
 	const char *name, *summary, *source; /* source: paper or "baseline" */
 	const struct cfg_field *fields;
 	size_t cfg_size, state_size;
+	bool plans; /* what it proposes depends on the budget, too */
 	enum nasc_status (*open)(struct search *s, struct nasc_err *err);
 	/* What it likes to be asked for; at the start the size of a generation. */
 	size_t (*batch)(const struct search *s);
@@ -64,7 +65,7 @@ struct search {
 	const struct search_domain *domain;
 	struct arena *arena; /* lives as long as the run */
 	struct rng *rng;
-	uint64_t budget;  /* evaluations planned; 0: not known. Schedules may use it */
+	uint64_t budget;  /* evaluations planned; 0: not known. For strategies that plan */
 	uint64_t repeats; /* told without using up any of it, as the caller counts them */
 };
 

@@ -458,11 +458,15 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 		}
 		if (c->constraints)
 			write_node(w, "constraints", c->constraints);
-		if (c->goal)
-			write_node(w, "goal", c->goal);
-		if (c->reference)
-			write_node(w, "reference", c->reference);
 	}
+	if (extent == CONFIG_ORDER && c->strategy->plans) {
+		json_int(w, "evaluations", c->stop.evaluations);
+		json_int(w, "generations", c->stop.generations);
+	}
+	if (extent == CONFIG_WHOLE && c->goal)
+		write_node(w, "goal", c->goal);
+	if (extent == CONFIG_WHOLE && c->reference)
+		write_node(w, "reference", c->reference);
 	json_end(w);
 }
 

@@ -22,9 +22,9 @@
 /* Nothing else may be in it: no view or trigger that makes something of the rows. */
 static const char *const schema[] = { META, EVALUATION, INDEX };
 
-/* Of the rows of another run than the last: before all of this one's. */
-#define PLACE_OF_EARLIER "-1"
-#define TAKE_TRIES	 10
+/* More candidates than all runs of a journal can come to; two such places can be added. */
+#define PLACE_END  ((int64_t)1 << 62)
+#define TAKE_TRIES 10
 
 struct journal {
 	char *path;
@@ -38,6 +38,7 @@ struct journal {
 	const struct metric *metric;
 	size_t n_values;
 	int64_t limit, rows; /* 0: no limit; rows: counted only with a limit */
+	int64_t base;	     /* place of this run's first candidate: behind all earlier runs */
 };
 
 /* ---- the lock --------------------------------------------------------------------- */
@@ -245,6 +246,9 @@ static const char *row_fault(const struct journal *j, sqlite3_stmt *st)
 		return "genes that are no text";
 	if (sqlite3_column_type(st, 4) != SQLITE_INTEGER)
 		return "a place that is no integer";
+	/* -1: of an earlier run, in journals begun before runs had a base */
+	if (sqlite3_column_int64(st, 4) < -1 || sqlite3_column_int64(st, 4) >= PLACE_END)
+		return "a place that there is not";
 	for (size_t i = 0; i < j->n_values && outcome == EVAL_OK; i++) {
 		double v;
 
@@ -343,18 +347,48 @@ static enum nasc_status make_tables(struct journal *j, const struct journal_opti
 	return NASC_OK;
 }
 
+/* The one number that @sql asks for. */
+static bool get_number(struct journal *j, const char *sql, int64_t *out)
+{
+	sqlite3_stmt *st;
+	bool ok = sqlite3_prepare_v2(j->db, sql, -1, &st, NULL) == SQLITE_OK &&
+		  sqlite3_step(st) == SQLITE_ROW;
+
+	*out = ok ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_finalize(st);
+	return ok;
+}
+
+/* Of the first run there is none, and 0 is meant; what is no number becomes -1. */
+#define BASE                                                                                       \
+	"SELECT ifnull((SELECT CASE value WHEN CAST(CAST(value AS INTEGER) AS TEXT)"               \
+	" THEN CAST(value AS INTEGER) ELSE -1 END FROM meta WHERE key = 'base'), 0)"
+static enum nasc_status read_base(struct journal *j, struct nasc_err *err)
+{
+	if (!get_number(j, BASE, &j->base))
+		return journal_fail(j, err);
+	if (j->base < 0 || j->base > PLACE_END)
+		return nasc_fail(err, NASC_DATA,
+				 "%s: its run begins at a place that there is not; it was changed "
+				 "by something else than nasc, give another --out",
+				 j->path);
+	return NASC_OK;
+}
+
 /* Of two runs that share scores each counts its candidates from 0. */
 static enum nasc_status begin_run(struct journal *j, const struct journal_options *o,
 				  struct nasc_err *err)
 {
+	char base[24];
 	bool same;
 
-	if (same_meta(j, "run", o->run, &same, err) || same)
+	if (read_base(j, err) || same_meta(j, "run", o->run, &same, err) || same)
 		return err->code;
-	if (sqlite3_exec(j->db, "BEGIN; UPDATE evaluation SET place = " PLACE_OF_EARLIER, NULL,
-			 NULL, NULL) != SQLITE_OK)
+	if (!get_number(j, "SELECT ifnull(max(place) + 1, 0) FROM evaluation", &j->base) ||
+	    sqlite3_exec(j->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
 		return journal_fail(j, err);
-	if (set_meta(j, "run", o->run, err))
+	snprintf(base, sizeof base, "%lld", (long long)j->base);
+	if (set_meta(j, "base", base, err) || set_meta(j, "run", o->run, err))
 		return err->code;
 	if (sqlite3_exec(j->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
 		return journal_fail(j, err);
@@ -369,18 +403,6 @@ static bool drop_oldest(struct journal *j, int64_t n)
 	if (ok)
 		j->rows -= n;
 	sqlite3_reset(j->drop);
-	return ok;
-}
-
-static bool count_rows(struct journal *j)
-{
-	sqlite3_stmt *st;
-	bool ok = sqlite3_prepare_v2(j->db, "SELECT count(*) FROM evaluation", -1, &st, NULL) ==
-			  SQLITE_OK &&
-		  sqlite3_step(st) == SQLITE_ROW;
-
-	j->rows = ok ? sqlite3_column_int64(st, 0) : 0;
-	sqlite3_finalize(st);
 	return ok;
 }
 
@@ -405,7 +427,8 @@ static bool open_limit(struct journal *j)
 	       prepare(j, &j->drop,
 		       "DELETE FROM evaluation WHERE genes IN"
 		       " (SELECT genes FROM evaluation ORDER BY place, genes LIMIT ?)") &&
-	       count_rows(j) && (j->rows <= j->limit || drop_oldest(j, j->rows - j->limit));
+	       get_number(j, "SELECT count(*) FROM evaluation", &j->rows) &&
+	       (j->rows <= j->limit || drop_oldest(j, j->rows - j->limit));
 }
 
 /* ---- open, close ---------------------------------------------------------------------- */
@@ -515,7 +538,7 @@ bool journal_get(struct journal *j, const char *genes, enum eval_outcome *outcom
 /* Room for a row that is not there yet; *older: there is none, every row stands behind it. A
  * resumed run asks again for what was dropped, in the same order, and must not push out for it
  * what it will need next. */
-static bool make_room(struct journal *j, uint64_t place, bool *older)
+static bool make_room(struct journal *j, int64_t place, bool *older)
 {
 	bool ok = true;
 
@@ -523,17 +546,17 @@ static bool make_room(struct journal *j, uint64_t place, bool *older)
 		return true;
 	errno = 0;
 	ok = sqlite3_step(j->oldest) == SQLITE_ROW;
-	*older = ok && (int64_t)place < sqlite3_column_int64(j->oldest, 0);
+	*older = ok && place < sqlite3_column_int64(j->oldest, 0);
 	sqlite3_reset(j->oldest);
 	return ok && (*older || drop_oldest(j, 1));
 }
 
-static bool put_row(struct journal *j, const char *genes, uint64_t place, enum eval_outcome outcome,
+static bool put_row(struct journal *j, const char *genes, int64_t place, enum eval_outcome outcome,
 		    const struct eval_result *r)
 {
 	errno = 0;
 	return sqlite3_bind_text(j->put, 1, genes, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       sqlite3_bind_int64(j->put, 2, (int64_t)place) == SQLITE_OK &&
+	       sqlite3_bind_int64(j->put, 2, place) == SQLITE_OK &&
 	       sqlite3_bind_int(j->put, 3, (int)outcome) == SQLITE_OK &&
 	       sqlite3_bind_blob(j->put, 4, r->value, (int)(j->n_values * sizeof *r->value),
 				 SQLITE_STATIC) == SQLITE_OK &&
@@ -548,9 +571,10 @@ enum nasc_status journal_put(struct journal *j, const char *genes, uint64_t plac
 {
 	struct eval_result old;
 	enum eval_outcome was;
+	int64_t at = j->base + (int64_t)place;
 	bool fresh = j->limit && !journal_get(j, genes, &was, &old), older = false;
-	bool ok = (!fresh || make_room(j, place, &older)) &&
-		  (older || put_row(j, genes, place, outcome, r));
+	bool ok = (!fresh || make_room(j, at, &older)) &&
+		  (older || put_row(j, genes, at, outcome, r));
 
 	if (!ok)
 		journal_fail(j, err);

@@ -42,8 +42,8 @@ struct journal_options {
 enum nasc_status journal_open(struct journal **j, const char *path, const struct journal_options *o,
 			      struct nasc_err *err);
 /* Durable against a kill when it returns. Callers take turns. @place: of the
- * candidate in the run; beyond the limit the rows of earlier runs are dropped, then those
- * with the lowest places. */
+ * candidate in the run, below 2^61; beyond the limit the rows of earlier runs are dropped,
+ * the earliest first, then those with the lowest places. */
 enum nasc_status journal_put(struct journal *j, const char *genes, uint64_t place,
 			     enum eval_outcome outcome, const struct eval_result *r,
 			     struct nasc_err *err);

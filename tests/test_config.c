@@ -24,7 +24,8 @@ static const struct {
 	{ "fit_targets: maybe\n" SPACE,
 	  "c.yaml:1: fit_targets: 'maybe' is neither true nor false" },
 	{ "targets: {a: 1}\n" SPACE, "c.yaml:1: targets: holds keys; a value or a list is right" },
-	{ "seed: 1\n", "c.yaml: no 'space' to search in: add space: {type: densenet} (or a 'problem')" },
+	{ "seed: 1\n",
+	  "c.yaml: no 'space' to search in: add space: {type: densenet} (or a 'problem')" },
 	{ SPACE "problem: {type: zdt1}\n", "c.yaml: has both 'space' and 'problem': keep one" },
 	{ "space: densenet\n", "c.yaml:1: space: expected a map of keys" },
 	{ "seed: 1\nspace:\n  blocks: 2\n",
@@ -266,6 +267,51 @@ Test(config, identity_is_of_what_the_scores_depend_on)
 		cr_assert_eq(config_load("c.yaml", &changed[i], 1, &arena, &c, &err), NASC_OK, "%s",
 			     err.msg);
 		cr_expect_str_neq(written(&c, CONFIG_SCORES), identity, "%s", changed[i]);
+	}
+}
+
+/* What the rows of a journal are dropped by. An end only counts where it is planned for. */
+Test(config, order_is_of_what_the_candidates_depend_on)
+{
+	static const struct {
+		const char *strategy, *set;
+		bool changes;
+	} keys[] = {
+		{ "nsga2", "strategy.population=8", true },
+		{ "nsga2", "objectives=[macs, params]", true },
+		{ "nsga2", "targets=[stm32l476]", true },
+		{ "nsga2", "fit_targets=false", true },
+		{ "nsga2", "constraints={params: 9 k}", true },
+		{ "nsga2", "goal={params: 9 k}", false },
+		{ "nsga2", "reference={params: 9 k}", false },
+		{ "nsga2", "memory.journal=5", false },
+		{ "nsga2", "evaluator.timeout=9", false },
+		{ "nsga2", "stop.evaluations=7", false },
+		{ "nsga2", "stop.generations=7", false },
+		{ "amosa", "stop.evaluations=7", true },
+		{ "amosa", "stop.generations=7", true },
+		{ "amosa", "stop.trained=7", false },
+		{ "amosa", "stop.time_s=7 s", false },
+		{ "amosa", "stop.hypervolume=7", false },
+		{ "amosa", "stop.stalled=7", false },
+		{ "amosa", "goal={params: 9 k}", false },
+	};
+	struct nasc_err err = { 0 };
+
+	write_file("c.yaml", GOOD "evaluator: {type: external, command: sh}\n");
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		const char *set[] = { NULL, keys[i].set };
+		char strategy[64];
+		struct study_config c, other;
+
+		snprintf(strategy, sizeof strategy, "strategy.type=%s", keys[i].strategy);
+		set[0] = strategy;
+		cr_assert_eq(config_load("c.yaml", set, 1, &arena, &c, &err), NASC_OK, "%s",
+			     err.msg);
+		cr_assert_eq(config_load("c.yaml", set, 2, &arena, &other, &err), NASC_OK, "%s",
+			     err.msg);
+		cr_expect_eq(strcmp(written(&c, CONFIG_ORDER), written(&other, CONFIG_ORDER)) != 0,
+			     keys[i].changes, "%s, %s", keys[i].strategy, keys[i].set);
 	}
 }
 

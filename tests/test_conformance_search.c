@@ -339,6 +339,18 @@ Test(conformance_search, any_budget)
 		}
 }
 
+/* Runs of different length share the order of their candidates, unless the strategy plans. */
+Test(conformance_search, plans_as_it_says)
+{
+	for (size_t row = 0; search_registry[row]; row++) {
+		struct drive how = usual(row), longer = usual(row);
+
+		longer.budget = 1200;
+		cr_expect_eq(trace(&how) != trace(&longer), search_registry[row]->plans, "%s",
+			     search_registry[row]->name);
+	}
+}
+
 Test(conformance_search, nothing_feasible)
 {
 	for (size_t row = 0; search_registry[row]; row++)

@@ -360,6 +360,7 @@ Test(journal, refuses_what_is_no_file, .timeout = 60)
 /* A journal that somebody else has had a hand in, and what must be said of it behind the name. */
 #define NO_TABLES "not a journal of nasc: its tables are not those of one; give another --out"
 #define CHANGED	  "it was changed by something else than nasc, give another --out"
+#define NO_BASE	  "its run begins at a place that there is not; " CHANGED
 #define DAMAGED	  "damaged, the scores in it are lost; give another --out"
 static const struct {
 	const char *sql, *want;
@@ -392,6 +393,20 @@ static const struct {
 	  "evaluation 1: an outcome that there is not; " CHANGED },
 	{ "UPDATE evaluation SET place = 'first'",
 	  "evaluation 1: a place that is no integer; " CHANGED },
+	{ "UPDATE evaluation SET place = -2", "evaluation 1: a place that there is not; " CHANGED },
+	{ "UPDATE evaluation SET place = 4611686018427387904", /* 2^62 */
+	  "evaluation 1: a place that there is not; " CHANGED },
+	{ "UPDATE evaluation SET place = 9223372036854775807",
+	  "evaluation 1: a place that there is not; " CHANGED },
+	{ "INSERT INTO meta VALUES('base', 'three')", NO_BASE },
+	{ "INSERT INTO meta VALUES('base', '')", NO_BASE },
+	{ "INSERT INTO meta VALUES('base', '1e3')", NO_BASE },
+	{ "INSERT INTO meta VALUES('base', '07')", NO_BASE },
+	{ "INSERT INTO meta VALUES('base', x'37')", NO_BASE }, /* the 7 as bytes */
+	{ "INSERT INTO meta VALUES('base', -1)", NO_BASE },
+	{ "INSERT INTO meta VALUES('base', 4611686018427387905)", NO_BASE },
+	{ "INSERT INTO meta VALUES('base', 9223372036854775807)", NO_BASE },
+	{ "INSERT INTO meta VALUES('base', '99999999999999999999')", NO_BASE },
 	{ "INSERT INTO evaluation SELECT x'00', place, outcome, scores, why FROM evaluation LIMIT "
 	  "1",
 	  "evaluation 3: genes that are no text; " CHANGED },
@@ -584,6 +599,105 @@ Test(journal, rows_of_an_earlier_run_make_room)
 	for (int i = 0; i < 10; i++)
 		put(j, i);
 	expect_rows(j, 0, 9, 60);
+	journal_close(j);
+}
+
+static struct journal *open_run(const char *run, int64_t rows)
+{
+	struct journal_options o = resume;
+
+	o.run = run;
+	o.rows = rows;
+	return open_journal(&o);
+}
+
+Test(journal, a_resumed_run_stands_where_it_stood)
+{
+	struct journal *j = open_run("one", 10);
+
+	for (int i = 0; i < 10; i++)
+		put(j, i);
+	journal_close(j);
+	j = open_run("two", 10);
+	for (int i = 50; i < 60; i++)
+		put(j, i);
+	expect_rows(j, 50, 59, 70);
+	journal_close(j);
+	j = open_run("two", 10);
+	put(j, 10); /* older than all of its own */
+	expect_rows(j, 50, 59, 70);
+	journal_close(j);
+	j = open_run("three", 10);
+	put(j, 10);
+	cr_expect(has(j, 10) && !has(j, 50) && has(j, 51));
+	journal_close(j);
+}
+
+/* Three rows of each of two runs, in which the later ones have the lower places. */
+Test(journal, the_earliest_run_makes_room_first)
+{
+	struct journal *j = open_run("one", 6);
+
+	for (int i = 20; i < 23; i++)
+		put(j, i);
+	journal_close(j);
+	j = open_run("two", 6);
+	for (int i = 10; i < 13; i++)
+		put(j, i);
+	journal_close(j);
+	j = open_run("three", 6);
+	for (int i = 0; i < 6; i++) {
+		put(j, i);
+		for (int k = 0; k < 3; k++) {
+			cr_expect_eq(has(j, 20 + k), k > i, "one: %d after %d", k, i);
+			cr_expect_eq(has(j, 10 + k), 3 + k > i, "two: %d after %d", k, i);
+		}
+	}
+	expect_rows(j, 0, 5, 30);
+	journal_close(j);
+}
+
+/* Runs had no base, and rows of earlier ones the place -1. */
+Test(journal, goes_on_with_one_of_an_earlier_program)
+{
+	static const char *const runs[] = { "one", "two" };
+
+	for (int i = 0; i < 2; i++) {
+		struct journal *j = open_run("one", 0);
+
+		for (int k = 10; k < 20; k++)
+			put(j, k);
+		journal_close(j);
+		run_sql("DELETE FROM meta WHERE key = 'base';"
+			"UPDATE evaluation SET place = -1 WHERE place < 15");
+		j = open_run(runs[i], 10);
+		for (int k = 0; k < 5; k++)
+			put(j, k);
+		for (int k = 0; k < 20; k++)
+			cr_expect_eq(has(j, k), k < 5 || k >= 15, "run %s: row %d", runs[i], k);
+		put(j, 5); /* the oldest is now 0 of the same run, or 15 of an earlier one */
+		cr_expect_eq(has(j, 0), i == 1, "run %s", runs[i]);
+		cr_expect_eq(has(j, 15), i == 0, "run %s", runs[i]);
+		journal_close(j);
+		unlink("r.journal");
+	}
+}
+
+/* What the first write takes is all that the write-ahead log holds. */
+Test(journal, another_run_leaves_the_rows_alone)
+{
+	struct journal *j = open_run("one", 0);
+	struct stat st;
+
+	for (int i = 0; i < 20000; i++)
+		put(j, i);
+	journal_close(j);
+	cr_assert_eq(stat("r.journal", &st), 0);
+	cr_expect_gt(st.st_size, 500000);
+	j = open_run("two", 0);
+	cr_assert_eq(stat("r.journal-wal", &st), 0);
+	cr_expect_lt(st.st_size, 50000);
+	cr_expect(has(j, 0) && has(j, 19999));
 	journal_close(j);
 }
 
