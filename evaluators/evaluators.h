@@ -49,6 +49,7 @@ enum eval_outcome {
 	EVAL_OK,
 	EVAL_FAILED,	/* this candidate's fault; `why` says what, the search goes on */
 	EVAL_CANCELLED, /* *cancel became true: no answer, nothing to record */
+	EVAL_BROKEN,	/* nobody's candidate can be evaluated; `why` says what, the run ends */
 };
 struct eval_request {
 	uint64_t id;   /* candidate; names its random streams */

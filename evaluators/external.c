@@ -258,9 +258,10 @@ static enum eval_outcome external_run(struct evaluator *e, void *worker,
 		return fail(result, "out of memory for the request");
 	end = converse(p, e->state, text, n, cfg, request->cancel, &start_errno);
 	free(text);
-	if (start_errno)
-		return fail(result, "cannot start '%s': %s", cfg->command.v[0],
-			    strerror(start_errno));
+	if (start_errno) {
+		fail(result, "cannot start '%s': %s", cfg->command.v[0], strerror(start_errno));
+		return EVAL_BROKEN;
+	}
 	if (end == PROCESS_CANCELLED) {
 		process_kill(p);
 		return EVAL_CANCELLED;

@@ -72,7 +72,7 @@ static const struct cfg_field failures_fields[] = {
 static const struct cfg_field memory_fields[] = {
 	CFG_INT_FIELD(struct memory_cfg, front, "10000", 10, 10000000, "networks",
 		      "of the front; of more those in the most crowded places are dropped"),
-	CFG_INT_FIELD(struct memory_cfg, seen, "262144", 1, 1000000000, "candidates",
+	CFG_INT_FIELD(struct memory_cfg, seen, "262144", 1, 100000000, "candidates",
 		      "remembered, so as not to score them twice, a round at least; the oldest are "
 		      "forgotten"),
 	CFG_INT_FIELD(struct memory_cfg, journal, "0", 0, 1000000000, "rows",

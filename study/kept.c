@@ -105,9 +105,22 @@ static void note_best(struct loop *l, const struct candidate *c)
 	}
 }
 
+/* One of the same round may have driven it off again. */
+static bool goal_on_front(struct loop *l)
+{
+	uint32_t *slot = ARENA_NEW(&l->round, uint32_t, l->archive.n);
+	bool found = false;
+
+	search_archive_members(&l->archive, NULL, slot);
+	for (size_t i = 0; i < l->archive.n; i++)
+		found |= stop_keeps_goal(l->study, l->kept[slot[i]]->value);
+	return found;
+}
+
 void take_stock(struct loop *l, struct candidate *const *fresh, size_t n)
 {
 	const struct study *s = l->study;
+	bool goal = false;
 
 	if (!l->reference_known)
 		find_reference(l, fresh, n);
@@ -127,11 +140,13 @@ void take_stock(struct loop *l, struct candidate *const *fresh, size_t n)
 		}
 		note_best(l, c);
 		objectives_of(l, c, f);
-		if (!s->config->problem && search_archive_add(&l->archive, f, &slot))
-			keep(l, slot, c);
-		if (s->n_goals)
-			l->goal_reached |= stop_keeps_goal(s, c->value);
+		if (s->config->problem || !search_archive_add(&l->archive, f, &slot))
+			continue;
+		keep(l, slot, c);
+		goal |= s->n_goals && stop_keeps_goal(s, c->value);
 	}
+	if (goal)
+		l->goal_reached = goal_on_front(l);
 }
 
 static int by_id(const void *a, const void *b)

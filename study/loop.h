@@ -38,12 +38,12 @@ struct loop {
 	size_t n_hv, cap_hv;
 
 	uint64_t generation;	 /* whole ones so far */
-	bool goal_reached;	 /* some feasible candidate keeps every goal */
+	bool goal_reached;	 /* some network on the front keeps every goal */
 	double level;		 /* hypervolume that the next ones are measured by; 0: none */
 	uint64_t level_since;	 /* generation */
 	double last_hypervolume; /* at the end of the last generation */
 
-	size_t round_scored, round_trained; /* so far, of a round under way */
+	struct tally round_so_far; /* of a round under way */
 
 	uint64_t replaced; /* evaluations in the results file that is there already */
 	double evaluator_s, start_s, last_progress_s;

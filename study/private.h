@@ -73,8 +73,11 @@ size_t problem_vars(const struct study_config *c);
 size_t study_vars(const struct study *s);
 
 struct scorer; /* pool, workers' scratch, journal: everything between genes and scores */
-/* In the thread of scorer_run(), which an evaluator keeps long: how many more are scored. */
-typedef void scorer_tick(void *ctx, size_t scored, size_t trained);
+struct tally { /* of candidates */
+	uint64_t scored, trained, resumed;
+};
+/* In the thread of scorer_run(), which an evaluator keeps long: how many more there are. */
+typedef void scorer_tick(void *ctx, const struct tally *more);
 enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 			     const struct study_options *o, scorer_tick *tick, void *ctx,
 			     struct nasc_err *err);

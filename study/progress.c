@@ -115,8 +115,9 @@ void measure_end(struct loop *l)
 
 void report(struct loop *l, bool last)
 {
-	uint64_t evaluations = l->sum.evaluations + l->round_scored;
-	uint64_t trained = l->sum.trained + l->round_trained;
+	uint64_t evaluations = l->sum.evaluations + l->round_so_far.scored;
+	uint64_t trained = l->sum.trained + l->round_so_far.trained;
+	uint64_t resumed = l->sum.resumed + l->round_so_far.resumed;
 	double now = clock_s(), elapsed = now - l->start_s, left = NAN;
 	double done = (double)evaluations, todo = (double)l->limit - done;
 	const struct study_config *c = l->study->config;
@@ -127,15 +128,14 @@ void report(struct loop *l, bool last)
 	l->last_progress_s = now;
 	if (c->stop.trained && trained) /* whichever comes first */
 		todo = fmin(todo, done * ((double)c->stop.trained / (double)trained - 1));
-	if (done > 0)
-		left = elapsed * todo / done;
+	if (evaluations > resumed) /* the journal's took no time */
+		left = elapsed * todo / (double)(evaluations - resumed);
 	if (c->stop.time_s > 0)
 		left = fmin(left, c->stop.time_s - elapsed);
 	p = (struct study_progress){ .evaluations = evaluations,
 				     .planned = l->limit,
 				     .trained = trained,
 				     .failed = l->sum.failed,
-				     .front = l->archive.n,
 				     .hypervolume = l->reference_known ? l->sum.hypervolume : NAN,
 				     .elapsed_s = elapsed,
 				     .left_s = left < 0 ? 0 : left,
@@ -144,11 +144,12 @@ void report(struct loop *l, bool last)
 	l->options->progress(&p, l->options->ctx);
 }
 
-void report_scored(void *ctx, size_t scored, size_t trained)
+void report_scored(void *ctx, const struct tally *more)
 {
 	struct loop *l = ctx;
 
-	l->round_scored += scored;
-	l->round_trained += trained;
+	l->round_so_far.scored += more->scored;
+	l->round_so_far.trained += more->trained;
+	l->round_so_far.resumed += more->resumed;
 	report(l, false);
 }

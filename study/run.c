@@ -127,7 +127,7 @@ static void take_scored(struct loop *l, struct candidate **fresh, size_t n)
 			fresh[kept++] = fresh[i];
 	}
 	l->sum.evaluations += kept;
-	l->round_scored = l->round_trained = 0;
+	l->round_so_far = (struct tally){ 0 };
 	take_stock(l, fresh, kept);
 }
 
@@ -136,7 +136,7 @@ static enum nasc_status run_round(struct loop *l, struct nasc_err *err)
 	struct proposals p;
 
 	propose(l, &p);
-	l->round_scored = l->round_trained = 0;
+	l->round_so_far = (struct tally){ 0 };
 	if (score(l, &p, err) && err->code != NASC_INTERRUPTED)
 		return err->code;
 	if (p.n_scored < p.n_fresh) {
@@ -151,7 +151,7 @@ static enum nasc_status run_round(struct loop *l, struct nasc_err *err)
 	l->search.repeats = l->sum.duplicates;
 	l->stale = p.n_fresh ? 0 : l->stale + p.n;
 	take_stock(l, p.fresh, p.n_fresh);
-	l->round_scored = l->round_trained = 0;
+	l->round_so_far = (struct tally){ 0 };
 	measure(l);
 	report(l, false);
 	return NASC_OK;
@@ -222,16 +222,35 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 	return scorer_open(&l->scorer, s, l->options, report_scored, l, err);
 }
 
-/* What is there says more than a run that was cut short. */
+static const char *how_to_go_on(const struct loop *l)
+{
+	return l->study->evaluator.ops ? "the same command with --resume goes on, no finished "
+					 "evaluation is lost"
+				       : "the same command with --resume costs all of them again";
+}
+
+static bool all_broken(const struct loop *l)
+{
+	return l->sum.trained && l->n_broken == l->sum.trained;
+}
+
+/* A run that was cut short, or whose evaluator is down, says less than what is there. */
+static bool keeps_results(const struct loop *l, enum nasc_status st)
+{
+	return l->sum.evaluations < l->replaced && (st || stop_is_time(l) || all_broken(l));
+}
+
 static enum nasc_status keep_results(struct loop *l, enum nasc_status st, struct nasc_err *err)
 {
 	const char *reason = l->sum.stop_reason;
 
 	l->sum.stop_reason = NULL;
 	return nasc_fail(err, st,
-			 "stopped (%s) after %llu candidates; the same command with --resume goes "
-			 "on, no finished evaluation is lost; %s is left as it was, with %llu",
-			 reason, (unsigned long long)l->sum.evaluations, l->options->out,
+			 "stopped (%s) after %llu candidates%s%s; %s; %s is left as it was, with "
+			 "%llu",
+			 reason, (unsigned long long)l->sum.evaluations,
+			 all_broken(l) ? ", the first with: " : "",
+			 all_broken(l) ? l->first_broken : "", how_to_go_on(l), l->options->out,
 			 (unsigned long long)l->replaced);
 }
 
@@ -250,18 +269,17 @@ static enum nasc_status loop_run(struct loop *l, struct nasc_err *err)
 	if (st)
 		l->sum.stop_reason = "interrupted";
 	report(l, true);
-	if (l->sum.evaluations < l->replaced && (st || stop_is_time(l)))
+	if (keeps_results(l, st))
 		return keep_results(l, st ? st : NASC_FAIL, err);
 	if (scorer_may_write(l->scorer, err) || write_results(l, err)) {
 		l->sum.stop_reason = NULL;
 		return err->code;
 	}
 	if (st)
-		return nasc_fail(err, st,
-				 "interrupted; the same command with --resume goes on, no finished "
-				 "evaluation is lost; %s holds the first %llu candidates",
-				 l->options->out, (unsigned long long)l->sum.evaluations);
-	if (l->sum.trained && l->n_broken == l->sum.trained)
+		return nasc_fail(err, st, "interrupted; %s; %s holds %llu candidates",
+				 how_to_go_on(l), l->options->out,
+				 (unsigned long long)l->sum.evaluations);
+	if (all_broken(l))
 		return nasc_fail(err, NASC_FAIL,
 				 "all %llu evaluations failed (--resume --retry-failed asks "
 				 "again), the first with: %s",

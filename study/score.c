@@ -20,10 +20,10 @@ struct scorer {
 	const struct study *study;
 	const struct study_options *options;
 	struct pool *pool;
-	struct journal *journal;	   /* NULL without evaluator */
-	double deadline_s;		   /* by clock_s(): no candidate is begun after it */
-	atomic_bool skipped;		   /* some of the batch were not begun */
-	atomic_size_t n_scored, n_trained; /* since the last tick */
+	struct journal *journal; /* NULL without evaluator */
+	double deadline_s;	 /* by clock_s(): no candidate is begun after it */
+	atomic_bool skipped;	 /* some of the batch were not begun */
+	atomic_size_t n_scored, n_trained, n_resumed; /* since the last tick */
 	unsigned n_workers;
 	struct worker *worker;
 	pthread_mutex_t lock; /* journal, arena, status */
@@ -175,6 +175,9 @@ static enum eval_outcome attempt(const struct study *s, struct worker *w,
 
 	for (int64_t i = 0; i < most && outcome == EVAL_FAILED; i++) {
 		outcome = e.ops->run(&e, w->state, request, r);
+		/* A signal to a whole group of processes reaches an external program too. */
+		if (outcome == EVAL_FAILED && request->cancel && atomic_load(request->cancel))
+			return EVAL_CANCELLED;
 		for (size_t k = 0; outcome == EVAL_OK && k < e.ops->n_metrics; k++)
 			if (!isfinite(r->value[k])) {
 				outcome = EVAL_FAILED;
@@ -226,6 +229,14 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 	start = clock_s();
 	outcome = attempt(s, w, &request, r);
 	c->evaluator_s = clock_s() - start;
+	if (outcome == EVAL_BROKEN) {
+		nasc_fail(&err, NASC_FAIL,
+			  "evaluator: %s; once that is mended the same command with --resume goes "
+			  "on, no finished evaluation is lost",
+			  r->why);
+		scorer_fail(sc, &err);
+		return EVAL_CANCELLED;
+	}
 	if (outcome == EVAL_CANCELLED)
 		return outcome;
 	pthread_mutex_lock(&sc->lock);
@@ -246,6 +257,7 @@ static void dear_figures(struct scorer *sc, struct worker *w, struct candidate *
 		first++;
 	switch (evaluate(sc, w, c, gene, net, &r)) {
 	case EVAL_CANCELLED:
+	case EVAL_BROKEN:
 		return;
 	case EVAL_FAILED:
 		c->trained = true;
@@ -316,9 +328,11 @@ static void score_one(void *ctx, unsigned worker, size_t i)
 	score_network(sc, &sc->worker[worker], c);
 	atomic_fetch_add(&sc->n_scored, 1);
 	atomic_fetch_add(&sc->n_trained, c->trained);
+	atomic_fetch_add(&sc->n_resumed, c->resumed);
 	if (worker == 0 && s->evaluator.ops)
-		sc->tick(sc->ctx, atomic_exchange(&sc->n_scored, 0),
-			 atomic_exchange(&sc->n_trained, 0));
+		sc->tick(sc->ctx, &(struct tally){ atomic_exchange(&sc->n_scored, 0),
+						   atomic_exchange(&sc->n_trained, 0),
+						   atomic_exchange(&sc->n_resumed, 0) });
 }
 
 /* ---- open, run, close ---------------------------------------------------------------- */
@@ -437,6 +451,7 @@ enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, s
 	atomic_store(&sc->skipped, false);
 	atomic_store(&sc->n_scored, 0);
 	atomic_store(&sc->n_trained, 0);
+	atomic_store(&sc->n_resumed, 0);
 	pool_run(sc->pool, n, score_one, sc);
 	if (sc->status) { /* a journal that cannot be written comes before a wish to stop */
 		*err = sc->err;

@@ -92,8 +92,6 @@ void seen_score(struct seen *s, uint64_t number, const double *f, double violati
 {
 	double *score = s->score + number % s->cap * (s->n_obj + 1);
 
-	if (s->n - number > s->cap)
-		return;
 	memcpy(score, f, s->n_obj * sizeof *f);
 	score[s->n_obj] = violation;
 }

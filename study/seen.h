@@ -26,7 +26,7 @@ void seen_init(struct seen *s, size_t n_genes, size_t n_obj, size_t cap, struct 
 bool seen_find(const struct seen *s, const double *x, uint64_t *number);
 /* The number of one that is not there. Until it is scored it has no objectives. */
 uint64_t seen_add(struct seen *s, const double *x);
-/* Nothing happens where it has been forgotten. */
+/* Of one of the last s->cap that were added. */
 void seen_score(struct seen *s, uint64_t number, const double *f, double violation);
 /* Of one that was found and scored. */
 double seen_recall(const struct seen *s, uint64_t number, double *f); /* violation */

@@ -155,7 +155,7 @@ double study_violation(const struct study *s, const double *value, bool dear,
 /* ---- the run ---------------------------------------------------------------- */
 
 struct study_progress {
-	uint64_t evaluations, planned, trained, failed, front;
+	uint64_t evaluations, planned, trained, failed;
 	double hypervolume, elapsed_s, left_s; /* NAN: not known */
 	const struct study *study;
 	const double *best; /* per objective, as the user counts it; NAN: none yet */

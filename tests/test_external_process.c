@@ -87,7 +87,7 @@ Test(external_process, dies_with_its_parent)
 	close(ready[1]);
 }
 
-/* What exec() refuses comes back as this candidate's failure, with the reason. */
+/* What exec() refuses is no candidate's failure, and comes back with the reason. */
 Test(external_process, cannot_be_started)
 {
 	char path[] = "/tmp/nasc-external-XXXXXX";
@@ -99,7 +99,7 @@ Test(external_process, cannot_be_started)
 	cr_assert_eq(write(fd, "#!/no/such\n", 11), 11);
 	cr_assert(fchmod(fd, 0700) == 0 && close(fd) == 0);
 	start_command(&b, 10);
-	cr_assert_eq(ask(&b, 1, &r), EVAL_FAILED);
+	cr_assert_eq(ask(&b, 1, &r), EVAL_BROKEN);
 	cr_assert(strstr(r.why, "No such file or directory"), "%s", r.why);
 	stop(&b);
 	cr_assert_eq(open_files(), before - 1);

@@ -45,7 +45,7 @@ static enum eval_outcome answer(struct evaluator *e, void *worker,
 	return EVAL_OK;
 }
 
-/* Plain memory on purpose: it is called from any thread, one at a time. */
+/* Plain memory on purpose: it is called from this thread alone. */
 static void count_progress(const struct study_progress *p, void *ctx)
 {
 	uint64_t *most = ctx;

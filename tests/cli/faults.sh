@@ -91,11 +91,40 @@ WRONG='exit 9' search always.yaml --jobs 2 --out always.json
 is "everything fails: exit code" $? 1
 is "everything fails: says why" "$(sed -n '$s/\([0-9]\)[0-9]* evaluations/N evaluations/p' err | grep -c 'N evaluations failed (--resume --retry-failed asks again), the first with: the program exited with status 9')" 1
 is "everything fails: the stop reason" "$(member always.json stop_reason)" "every evaluation failed"
-is "everything fails: stops early" "$([ "$(member always.json trained)" -lt 30 ] && echo early)" early
+is "everything fails: stops early" "$(member always.json trained)" 10
 is "everything fails: the front" "$(ids always.json front)" ""
-WRONG='exit 9' search always.yaml --set failures.enough=3 --out enough.json
-trained=$(member enough.json trained)
-is "3 failures are enough: stops after the round of the third" "$([ "$trained" -ge 3 ] && [ "$trained" -lt 9 ] && echo so)" so
+
+# ---- an evaluator that is down says nothing of what was there before
+WRONG='echo "$good"' search always.yaml --set memory.journal=2 --out down.json
+cp down.json down.before
+WRONG='exit 9' search always.yaml --set memory.journal=2 --set failures.enough=3 --out down.json --resume
+is "down at resume: exit code" $? 1
+is "down at resume: says so" "$(sed -n '$s/.*\(stopped (every.*after 3 candidates, the first with: \).*\(; down.json is left as it was\).*/\1\2/p' err)" \
+	"stopped (every evaluation failed) after 3 candidates, the first with: ; down.json is left as it was"
+same "down at resume: the results are as they were" down.before down.json
+
+# ---- a program that is gone is no candidate's fault
+cat >leaver.sh <<'EVALUATOR'
+#!/bin/sh
+IFS= read -r line
+id=${line#*\"id\":}
+id=${id%%,*}
+[ ! -e leave ] || { rm leave leaver.sh; }
+echo "{\"id\":$id,\"accuracy\":0.$((id / 7 % 9000 + 1000))}"
+EVALUATOR
+chmod +x leaver.sh
+cp leaver.sh leaver.copy
+sed 's/command: .*\], timeout/command: [.\/leaver.sh], timeout/' wrong.yaml >leaver.yaml
+search leaver.yaml --out leaver.json
+cp leaver.copy leaver.sh
+: >leave
+search leaver.yaml --out gone.json
+is "the program is gone: exit code" $? 1
+is "the program is gone: says so" "$(grep -c "nasc: evaluator: cannot start './leaver.sh': No such file or directory; once that is mended the same command with --resume goes on" err)" 1
+cp leaver.copy leaver.sh
+search leaver.yaml --jobs 3 --out gone.json --resume
+is "the program is back: exit code" $? 0
+equal "the program is back: the same results" leaver.json gone.json
 
 # ---- asked again
 WRONG='[ -e "tried.$id" ] || { : >"tried.$id"; exit 7; }; echo "$good"'

@@ -188,22 +188,25 @@ is "training, resumed on a lesser processor" "$? $(sed 's/(.*)/(...)/' err)" \
 search train.yaml --out trained.json --resume
 is "training, resumed where it began: exit code" $? 0
 
-# ---- Ctrl-C
-for signal in INT TERM; do
+# ---- Ctrl-C; and a signal to all processes of the run, as the end of a batch job sends it
+for signal in INT TERM all; do
 	"$nasc" search slow.yaml --jobs 2 --out stopped$signal.json >/dev/null 2>err &
 	pid=$!
 	while kill -0 $pid && [ ! -s stopped$signal.json.journal ]; do sleep 0.05; done
 	sleep 0.3
-	kill -$signal $pid
+	case $signal in
+	all) kill -TERM $(cat /proc/$pid/task/*/children) $pid ;;
+	*) kill -$signal $pid ;;
+	esac
 	wait $pid
-	is "SIG$signal: exit code" $? 130
-	is "SIG$signal: says how to go on" "$(grep -c -e '--resume' err)" 1
-	is "SIG$signal: partial results" "$(sed -n 's/.*"stop_reason": //p' stopped$signal.json)" '"interrupted",'
+	is "signal $signal: exit code" $? 130
+	is "signal $signal: says how to go on" "$(grep -c -e '--resume' err)" 1
+	is "signal $signal: partial results" "$(sed -n 's/.*"stop_reason": //p' stopped$signal.json)" '"interrupted",'
 	"$nasc" pareto stopped$signal.json >/dev/null
-	is "SIG$signal: which can be read" $? 0
+	is "signal $signal: which can be read" $? 0
 	search slow.yaml --jobs 3 --out stopped$signal.json --resume
-	is "SIG$signal: resume: exit code" $? 0
-	equal "SIG$signal: resume: the same results" reference.json stopped$signal.json
+	is "signal $signal: resume: exit code" $? 0
+	equal "signal $signal: resume: the same results" reference.json stopped$signal.json
 done
 
 # ---- nothing to show
