@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "cmd.h"
 #include "study.h"
 
@@ -8,6 +10,20 @@ static void print_bound(const struct study *s, const char *what, const struct st
 
 	printf("  %-11s %s %s %s\n", what, m->name,
 	       b->upper ? "<=" : ">=", unit_format(b->value, m->metric->dim, value, sizeof value));
+}
+
+/* With the corner that hypervolumes are measured from, where it is known by now. */
+static void print_objective(const struct study *s, size_t i)
+{
+	const struct study_metric *m = &s->metric[s->objective[i]];
+	double corner = s->maximise[i] ? -s->reference[i] : s->reference[i];
+	char value[32];
+
+	printf("  objective   %s %s", s->maximise[i] ? "max" : "min", m->key);
+	if (!isnan(corner))
+		printf(", hypervolume from %s",
+		       unit_format(corner, m->metric->dim, value, sizeof value));
+	putchar('\n');
 }
 
 static void print_stop(const struct study *s)
@@ -36,10 +52,12 @@ static void print_stop(const struct study *s)
 
 static void print_keeping(const struct study_config *c)
 {
+	if (c->failures.retries)
+		printf("  failures    asked again up to %lld times\n",
+		       (long long)c->failures.retries);
 	if (c->evaluator)
-		printf("  failures    asked again %lld times; the run ends when the first %lld all "
-		       "failed\n",
-		       (long long)c->failures.retries, (long long)c->failures.enough);
+		printf("  failures    the run ends when the first %lld all failed\n",
+		       (long long)c->failures.enough);
 	printf("  memory      %lld networks of the front, %lld candidates",
 	       (long long)c->memory.front, (long long)c->memory.seen);
 	if (c->memory.journal)
@@ -57,17 +75,18 @@ static void print_plan(const struct study *s)
 	} else {
 		printf("  space       %s, %zu genes, input %ux%ux%u, %u classes\n", c->space->name,
 		       s->space.n_genes, s->input.h, s->input.w, s->input.c, s->classes);
+		if (c->has_data)
+			printf("  data        %s\n", c->data.directory);
 		printf("  evaluator   %s\n",
 		       c->evaluator ? c->evaluator->name : "none: costs only");
 		for (size_t i = 1; i < s->n_models; i++)
 			printf("  target      %s: %s\n", s->model[i].target, s->model[i].summary);
 		for (size_t i = 0; i < s->n_objectives; i++)
-			printf("  objective   %s %s\n", s->maximise[i] ? "max" : "min",
-			       s->metric[s->objective[i]].key);
+			print_objective(s, i);
 		for (size_t i = 0; i < s->n_bounds; i++)
 			print_bound(s, "constraint", &s->bound[i]);
 	}
-	printf("  strategy    %s\n", c->strategy->name);
+	printf("  strategy    %s, seed %llu\n", c->strategy->name, (unsigned long long)c->seed);
 	print_stop(s);
 	if (!c->problem)
 		print_keeping(c);
