@@ -114,11 +114,11 @@ echo "{\"id\":$id,\"accuracy\":0.$((id / 7 % 9000 + 1000))}"
 EVALUATOR
 chmod +x leaver.sh
 cp leaver.sh leaver.copy
-sed 's/command: .*\], timeout/command: [.\/leaver.sh], timeout/' wrong.yaml >leaver.yaml
+sed 's/command: .*\], timeout: 1 s/command: [.\/leaver.sh], timeout: 30 s/' wrong.yaml >leaver.yaml
 search leaver.yaml --out leaver.json
 cp leaver.copy leaver.sh
 : >leave
-search leaver.yaml --out gone.json
+search leaver.yaml --jobs 1 --out gone.json # of two one could start, and not find its script
 is "the program is gone: exit code" $? 1
 is "the program is gone: says so" "$(grep -c "nasc: evaluator: cannot start './leaver.sh': No such file or directory; once that is mended the same command with --resume goes on" err)" 1
 cp leaver.copy leaver.sh
