@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "json.h"
@@ -170,9 +171,24 @@ static enum eval_outcome take_answer(const cJSON *json, uint64_t id, struct eval
 	return EVAL_OK;
 }
 
+/* The end of a batch job is a signal to each of its processes: nasc's own may be on the way. */
+static bool ended_with_the_run(const siginfo_t *info, const atomic_bool *cancel)
+{
+	bool asked = info->si_code == CLD_KILLED &&
+		     (info->si_status == SIGTERM || info->si_status == SIGINT ||
+		      info->si_status == SIGHUP);
+
+	for (int ms = 0; asked && cancel && ms < EXIT_GRACE_MS; ms += 10) {
+		if (atomic_load(cancel))
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	return false;
+}
+
 /* Why it gave no line; the process is gone afterwards. */
 static enum eval_outcome take_silence(struct process *p, enum process_end end, double timeout,
-				      struct eval_result *result)
+				      const atomic_bool *cancel, struct eval_result *result)
 {
 	siginfo_t info = { 0 };
 	bool gone = end == PROCESS_ENDED && process_ended(p, EXIT_GRACE_MS, &info);
@@ -195,6 +211,8 @@ static enum eval_outcome take_silence(struct process *p, enum process_end end, d
 	else
 		snprintf(what, sizeof what, "the program was killed by signal %d", info.si_status);
 	process_kill(p);
+	if (gone && ended_with_the_run(&info, cancel))
+		return EVAL_CANCELLED;
 	return fail(result, "%s%s%s", what, *quote ? ": " : "", quote);
 }
 
@@ -267,7 +285,7 @@ static enum eval_outcome external_run(struct evaluator *e, void *worker,
 		return EVAL_CANCELLED;
 	}
 	if (end != PROCESS_GOT_LINE)
-		return take_silence(p, end, cfg->timeout, result);
+		return take_silence(p, end, cfg->timeout, request->cancel, result);
 	if (json_parse("answer", p->line, p->len, &json, &err)) {
 		outcome = fail(result, "%s", err.msg);
 	} else {

@@ -158,6 +158,23 @@ Test(external_process, cancel)
 	stop(&b);
 }
 
+/* What asks a whole job to end may reach the program before this process: no failure then. */
+Test(external_process, ended_with_the_run)
+{
+	struct eval_result r;
+	pthread_t thread;
+	struct bench b;
+
+	start(&b, WRONG("kill -TERM $$"), 60);
+	cr_assert_eq(pthread_create(&thread, NULL, cancel_soon, &b.cancel), 0);
+	cr_assert_eq(ask(&b, 1, &r), EVAL_CANCELLED);
+	pthread_join(thread, NULL);
+	atomic_store(&b.cancel, false);
+	cr_assert_eq(ask(&b, 1, &r), EVAL_FAILED);
+	cr_assert_str_eq(r.why, "the program was killed by signal 15");
+	stop(&b);
+}
+
 struct asker {
 	struct bench *b;
 	void *worker;
