@@ -207,7 +207,7 @@ static enum nasc_status load_part(const struct yaml_doc *doc, enum part_kind kin
 				type ? "'type' must be one name" : "'type' is missing", err);
 	while (part_at(kind, i, &p) && type && strcmp(p.name, type->scalar) != 0)
 		i++;
-	if (!part_at(kind, i, &p)) {
+	if (type && !part_at(kind, i, &p)) {
 		snprintf(fault, sizeof fault, "unknown type '%.100s'", type->scalar);
 		return bad_type(doc, type->line, kind, fault, err);
 	}
