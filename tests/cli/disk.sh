@@ -14,12 +14,6 @@ while IFS= read -r line; do
 done
 EVALUATOR
 sed 's/evaluator.sh\]/quick.sh]/' search.yaml >quick.yaml
-# equal NAME A B: the same results but for times
-equal() {
-	timeless "$2" >equal.a
-	timeless "$3" >equal.b
-	same "$1" equal.a equal.b
-}
 # What a run that could not write must have left: one line, no temporary file, the old results.
 faults=
 fault() {

@@ -5,15 +5,6 @@
 
 cp "$here"/base/* .
 rm results.json
-search() {
-	"$nasc" search "$@" >/dev/null 2>err
-}
-# equal NAME A B: the same results but for times
-equal() {
-	timeless "$2" >equal.a
-	timeless "$3" >equal.b
-	same "$1" equal.a equal.b
-}
 # ids FILE LIST: of its `front` or of its `failed`
 ids() {
 	awk -v list="$2" '/^  "/ { at = $1 ~ "\"" list "\"" } at && /^ *(\{)?"id": / { gsub(/[^0-9]/, ""); print }' "$1" | sort

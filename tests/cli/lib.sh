@@ -53,6 +53,15 @@ listing() {
 timeless() {
 	sed '/^  "timing"/,$d' "$1"
 }
+# equal NAME A B: the same results but for times
+equal() {
+	timeless "$2" >equal.a
+	timeless "$3" >equal.b
+	same "$1" equal.a equal.b
+}
+search() {
+	"$nasc" search "$@" >/dev/null 2>err
+}
 done_testing() {
 	echo "1..$n"
 }

@@ -4,15 +4,6 @@
 
 cp "$here"/base/* .
 rm results.json
-search() {
-	"$nasc" search "$@" >/dev/null 2>err
-}
-# equal NAME A B: the same results but for times
-equal() {
-	timeless "$2" >equal.a
-	timeless "$3" >equal.b
-	same "$1" equal.a equal.b
-}
 
 # ---- --jobs
 for jobs in 1 2 3; do

@@ -5,9 +5,6 @@
 
 cp "$here"/base/* .
 rm results.json
-search() {
-	"$nasc" search "$@" >/dev/null 2>err
-}
 field() {
 	sed -n "s/^  \"$1\": \"\{0,1\}\([^,\"]*\)\"\{0,1\},\$/\1/p" "$2"
 }
