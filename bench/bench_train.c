@@ -106,8 +106,15 @@ static int run(const struct spec *s, struct train_cfg *cfg, size_t steps, unsign
 
 	build(s, &a, &net);
 	images_make(s, n, &a, &data);
-	if (train_network(cfg, &net, &data, NULL, NULL, 1, 1, threads, NULL, NULL, tick, &w, &a,
-			  &report, &err)) {
+	if (train_network(&(struct train_request){ .cfg = cfg,
+						   .net = &net,
+						   .train = &data,
+						   .seed = 1,
+						   .id = 1,
+						   .threads = threads,
+						   .progress = tick,
+						   .ctx = &w },
+			  &a, &report, &err)) {
 		fprintf(stderr, "train: %s: %s\n", s->name, err.msg);
 		arena_free(&a);
 		return 1;

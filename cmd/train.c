@@ -124,9 +124,17 @@ static enum nasc_status train(const struct cmd_args *a, struct arena *arena, str
 	if (dataset_open_train(&job.config.data, job.config.seed, arena, &images, NULL, err) ||
 	    dataset_open_test(&job.config.data, &images, arena, &test, err))
 		return nasc_wrap(err, "data");
-	st = train_network(&cfg, &job.net, &images, NULL, &test, job.config.seed, job.id, jobs,
-			   cmd_value(a, "save"), cancel_on_signal(), show_progress, NULL, arena,
-			   &report, err);
+	st = train_network(&(struct train_request){ .cfg = &cfg,
+						    .net = &job.net,
+						    .train = &images,
+						    .test = &test,
+						    .seed = job.config.seed,
+						    .id = job.id,
+						    .threads = jobs,
+						    .weights_path = cmd_value(a, "save"),
+						    .cancel = cancel_on_signal(),
+						    .progress = show_progress },
+			   arena, &report, err);
 	progress_end();
 	if (!report.precision)
 		return st;

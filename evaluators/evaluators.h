@@ -125,29 +125,35 @@ struct train_progress {
 };
 struct train_report {
 	double loss;		    /* mean training loss of the last epoch */
+	double loss_sum;	    /* of the mean loss of each step: Ru et al., NeurIPS 2021 */
 	double validation_accuracy; /* NAN without validation set */
 	double test_accuracy;	    /* NAN without test set */
 	uint64_t *confusion;   /* classes * classes, [truth][answer], of the test set; in arena */
 	const char *precision; /* "bf16" or "f32", as run */
 };
-/* Train on @train with @threads threads: the same bits at any number of them
+struct train_request {
+	const struct train_cfg *cfg;
+	const struct network *net;
+	const struct dataset *train, *validation, *test; /* the last two: NULL, not asked for */
+	uint64_t seed, id;				 /* of the random streams */
+	unsigned threads;
+	const char *weights_path;				    /* NULL: not kept */
+	const atomic_bool *cancel;				    /* NULL: never */
+	void (*progress)(const struct train_progress *, void *ctx); /* NULL: not asked for */
+	void *ctx;
+};
+/* Train on q->train with q->threads threads: the same bits at any number of them
  * (a batch is cut into fixed shards, whose gradients are summed in order).
- * @test, @validation may be NULL. @weights_path: written when not NULL, in the
- * format safetensors (huggingface/safetensors): 8 bytes length of the header, the
- * header in JSON, f32 tensors, all little-endian. "I.weights" of operator I is
- * [h][w][in / groups][out] (depthwise [h][w][1][c], dense with the h and w of its
- * input), "I.bias" [out], "I.gamma", "I.beta", "I.mean", "I.variance" [c] of a
- * batch norm (its epsilon is 1e-5); operators that reach no output have none.
- * "__metadata__" has format "nasc weights", version "1" and the network as trained,
- * in its own JSON.
+ * q->weights_path is written in the format safetensors (huggingface/safetensors):
+ * 8 bytes length of the header, the header in JSON, f32 tensors, all
+ * little-endian. "I.weights" of operator I is [h][w][in / groups][out]
+ * (depthwise [h][w][1][c], dense with the h and w of its input), "I.bias" [out],
+ * "I.gamma", "I.beta", "I.mean", "I.variance" [c] of a batch norm (its epsilon is
+ * 1e-5); operators that reach no output have none. "__metadata__" has format "nasc
+ * weights", version "1" and the network as trained, in its own JSON.
  * @out is filled as soon as training and tests are done, so also where only the
- * weights could not be written, and left as it was by every other failure.
- * @progress may be NULL. NASC_INTERRUPTED when *cancel became true. */
-enum nasc_status train_network(const struct train_cfg *cfg, const struct network *net,
-			       const struct dataset *train, const struct dataset *validation,
-			       const struct dataset *test, uint64_t seed, uint64_t id,
-			       unsigned threads, const char *weights_path,
-			       const atomic_bool *cancel,
-			       void (*progress)(const struct train_progress *, void *), void *ctx,
-			       struct arena *a, struct train_report *out, struct nasc_err *err);
+ * weights could not be written, and left as it was by every other failure; its
+ * confusion lies in @a. NASC_INTERRUPTED when *cancel became true. */
+enum nasc_status train_network(const struct train_request *q, struct arena *a,
+			       struct train_report *out, struct nasc_err *err);
 #endif

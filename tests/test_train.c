@@ -22,6 +22,11 @@ TestSuite(train, .fini = no_leaks);
 
 extern const struct evaluator_ops evaluator_train;
 
+/* train_network() with the streams of seed 5, id 9. */
+#define TRAIN(arena, report, err, ...)                                                             \
+	train_network(&(struct train_request){ .seed = 5, .id = 9, __VA_ARGS__ }, arena, report,   \
+		      err)
+
 static struct train_cfg defaults(struct arena *a)
 {
 	struct train_cfg cfg;
@@ -104,8 +109,9 @@ static char *weights_after(struct arena *a, const struct train_cfg *cfg, const s
 	char path[64], *text;
 
 	temporary(path);
-	cr_assert_eq(train_network(cfg, net, data, data, data, 5, 9, threads, path, NULL, NULL,
-				   NULL, a, report, &err),
+	cr_assert_eq(TRAIN(a, report, &err, .cfg = cfg, .net = net, .train = data,
+			   .validation = data, .test = data, .threads = threads,
+			   .weights_path = path),
 		     NASC_OK, "%s", err.msg);
 	cr_assert_eq(file_read(path, 1 << 24, a, &text, n, &err), NASC_OK, "%s", err.msg);
 	unlink(path);
@@ -212,8 +218,8 @@ Test(train, learns_what_can_be_learned)
 	densenet(&a, train.shape, 6, 2, 5, 4, &net);
 	cfg.epochs = 3;
 	cfg.batch = 64;
-	cr_assert_eq(train_network(&cfg, &net, &train, &validation, &test, 5, 9, 1, NULL, NULL,
-				   NULL, NULL, &a, &report, &err),
+	cr_assert_eq(TRAIN(&a, &report, &err, .cfg = &cfg, .net = &net, .train = &train,
+			   .validation = &validation, .test = &test, .threads = 1),
 		     NASC_OK, "%s", err.msg);
 	cr_assert_gt(report.validation_accuracy, 0.95);
 	cr_assert_gt(report.test_accuracy, 0.95);
@@ -244,8 +250,8 @@ Test(train, learns_fashion_mnist)
 	cr_assert_lt(network_params(&net), 12000);
 	cfg.image_size = 14;
 	cfg.fraction = 0.4;
-	cr_assert_eq(train_network(&cfg, &net, &train, &validation, NULL, 5, 9, 1, NULL, NULL, NULL,
-				   NULL, &a, &report, &err),
+	cr_assert_eq(TRAIN(&a, &report, &err, .cfg = &cfg, .net = &net, .train = &train,
+			   .validation = &validation, .threads = 1),
 		     NASC_OK, "%s", err.msg);
 	printf("# %llu parameters: %.2f %%\n", (unsigned long long)network_params(&net),
 	       100 * report.validation_accuracy);
@@ -315,16 +321,16 @@ Test(train, reports_where_the_weights_cannot_be_written)
 
 	quarters(&a, 64, 1, &data);
 	densenet(&a, data.shape, 6, 1, 5, 4, &net);
-	cr_assert_eq(train_network(&cfg, &net, &data, NULL, &data, 5, 9, 1, "/nonexistent/k.w",
-				   NULL, NULL, NULL, &a, &report, &err),
+	cr_assert_eq(TRAIN(&a, &report, &err, .cfg = &cfg, .net = &net, .train = &data,
+			   .test = &data, .threads = 1, .weights_path = "/nonexistent/k.w"),
 		     NASC_FAIL);
 	cr_assert(strstr(err.msg, "/nonexistent/k.w"), "%s", err.msg);
 	cr_assert_not_null(report.precision);
 	cr_assert(report.loss > 0 && report.test_accuracy >= 0);
 	report = (struct train_report){ 0 };
 	cfg.batch = 100; /* no multiple of shard: nothing was trained */
-	cr_assert_eq(train_network(&cfg, &net, &data, NULL, &data, 5, 9, 1, NULL, NULL, NULL, NULL,
-				   &a, &report, &err),
+	cr_assert_eq(TRAIN(&a, &report, &err, .cfg = &cfg, .net = &net, .train = &data,
+			   .test = &data, .threads = 1),
 		     NASC_CONFIG);
 	cr_assert_null(report.precision);
 	arena_free(&a);
@@ -371,8 +377,8 @@ Test(train, few_images)
 	for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
 		quarters(&a, n[i], 1, &data);
 		densenet(&a, data.shape, 6, 1, 5, 4, &net);
-		cr_assert_eq(train_network(&cfg, &net, &data, &data, NULL, 5, 9, 2, NULL, NULL,
-					   NULL, NULL, &a, &report, &err),
+		cr_assert_eq(TRAIN(&a, &report, &err, .cfg = &cfg, .net = &net, .train = &data,
+				   .validation = &data, .threads = 2),
 			     NASC_OK, "%zu images: %s", n[i], err.msg);
 		cr_assert(isfinite(report.loss));
 	}
@@ -438,8 +444,8 @@ Test(train, weights_file_and_running_statistics)
 	cr_assert_eq(network_infer(&net, &err), NASC_OK);
 	cfg.precision = 1;
 	temporary(path);
-	cr_assert_eq(train_network(&cfg, &net, &data, NULL, NULL, 5, 9, 1, path, NULL, see, &seen,
-				   &a, &report, &err),
+	cr_assert_eq(TRAIN(&a, &report, &err, .cfg = &cfg, .net = &net, .train = &data,
+			   .threads = 1, .weights_path = path, .progress = see, .ctx = &seen),
 		     NASC_OK, "%s", err.msg);
 	cr_assert_str_eq(report.precision, "f32");
 	cr_assert_eq(seen.calls, 1);
