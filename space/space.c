@@ -6,8 +6,9 @@
 #include <string.h>
 
 extern const struct space_ops space_densenet;
+extern const struct space_ops space_nb201;
 
-const struct space_ops *const space_registry[] = { &space_densenet, NULL };
+const struct space_ops *const space_registry[] = { &space_densenet, &space_nb201, NULL };
 
 const struct space_ops *space_find(const char *name)
 {
