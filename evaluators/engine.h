@@ -54,6 +54,7 @@ enum phase_kind {
 	PHASE_ACT_BACK,	 /* y, g, d */
 	PHASE_POOL_BACK, /* x, y, g, d */
 	PHASE_MEAN_BACK, /* g, d */
+	PHASE_KINDS,
 };
 
 struct phase {
@@ -137,7 +138,12 @@ void plan_release(struct plan *p); /* fine on {0} */
 /* NASC_FAIL: more than this machine has; asked before the arena, which would end the
  * program for the sake of one candidate. */
 enum nasc_status memory_fits(double bytes, struct nasc_err *err);
-/* The same of a model, @runners runners and @gradients gradients beside them. */
+/* What a model and one runner take [bytes]. */
+struct plan_memory {
+	size_t tensors, weights, packed, gradients, scratch;
+};
+struct plan_memory plan_memory(const struct plan *p);
+/* memory_fits() of a model, @runners runners and @gradients gradients beside them. */
 enum nasc_status plan_fits(const struct plan *p, size_t runners, size_t gradients,
 			   struct nasc_err *err);
 /* Bits of bf16 are worth it here: the CPU has AMX. */
@@ -194,6 +200,7 @@ struct runner {
 	double loss;	   /* sum over the shard's images */
 	uint64_t correct;
 	uint32_t *answer; /* class of each image */
+	double *phase_s;  /* [n_phases] seconds, added up; NULL: no clock is read */
 };
 void runner_create(struct runner *r, const struct plan *p, const struct model *m, struct arena *a);
 void runner_release(struct runner *r); /* fine on {0} */

@@ -277,14 +277,20 @@ static void roots_make(struct lower *l)
 
 /* ---- the plan ---------------------------------------------------------------- */
 
+/* Each instruction set has the bits of those it includes. */
+static bool cpu_has(dnnl_cpu_isa_t isa)
+{
+	return (dnnl_get_effective_cpu_isa() & isa) == isa;
+}
+
 bool plan_prefers_bf16(void)
 {
-	return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_amx;
+	return cpu_has(dnnl_cpu_isa_avx512_core_amx);
 }
 
 bool plan_has_bf16(void)
 {
-	return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
+	return cpu_has(dnnl_cpu_isa_avx512_core);
 }
 
 void plan_machine(bool bf16, char text[128])
@@ -340,16 +346,26 @@ enum nasc_status memory_fits(double bytes, struct nasc_err *err)
 	return NASC_OK;
 }
 
+struct plan_memory plan_memory(const struct plan *p)
+{
+	size_t vector = p->n_weights * sizeof(float);
+
+	return (struct plan_memory){ .tensors = p->bytes,
+				     .weights = 2 * vector, /* and velocity */
+				     .packed = p->packed_bytes,
+				     .gradients = 2 * vector + p->gradient_bytes,
+				     .scratch = p->scratch_bytes };
+}
+
 enum nasc_status plan_fits(const struct plan *p, size_t runners, size_t gradients,
 			   struct nasc_err *err)
 {
-	double weights = (double)p->n_weights * sizeof(float);
-	double runner =
-		(double)p->bytes + (double)p->gradient_bytes + (double)p->scratch_bytes + weights;
-	double model = 3 * weights + (double)p->packed_bytes; /* velocity and gradient too */
-	double need = model + (double)runners * runner + (double)gradients * weights;
+	struct plan_memory m = plan_memory(p);
+	double vector = (double)p->n_weights * sizeof(float);
+	double runner = (double)m.tensors + (double)m.gradients - vector + (double)m.scratch;
+	double model = (double)m.weights + (double)m.packed + vector;
 
-	return memory_fits(need, err);
+	return memory_fits(model + (double)runners * runner + (double)gradients * vector, err);
 }
 
 void plan_release(struct plan *p)

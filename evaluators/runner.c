@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "clock.h"
 #include "engine.h"
 #include "loss.h"
 
@@ -310,21 +311,38 @@ static void phase_backward(struct runner *r, const struct phase *ph)
 	}
 }
 
+/* Before and behind a phase: the time between them is the phase's. */
+static double timed(struct runner *r, size_t i, double since)
+{
+	double now = r->phase_s ? clock_s() : 0;
+
+	if (r->phase_s && since > 0)
+		r->phase_s[i] += now - since;
+	return now;
+}
+
 void runner_forward(struct runner *r, enum runner_mode mode)
 {
 	const struct plan *p = r->plan;
+	double t = timed(r, 0, 0);
 
-	for (size_t i = 0; i < p->n_forward && !runner_cancelled(r); i++)
+	for (size_t i = 0; i < p->n_forward && !runner_cancelled(r); i++) {
 		phase_forward(r, &p->phase[i], mode);
+		t = timed(r, i, t);
+	}
 	loss_run(r, &p->phase[p->n_forward], mode);
+	timed(r, p->n_forward, t);
 }
 
 void runner_backward(struct runner *r)
 {
 	const struct plan *p = r->plan;
+	double t = timed(r, 0, 0);
 
 	memset(r->slope, 0, p->n_channels * sizeof *r->slope);
 	memset(r->offset, 0, p->n_channels * sizeof *r->offset);
-	for (size_t i = p->n_forward + 1; i < p->n_phases; i++)
+	for (size_t i = p->n_forward + 1; i < p->n_phases; i++) {
 		phase_backward(r, &p->phase[i]);
+		t = timed(r, i, t);
+	}
 }
