@@ -9,7 +9,8 @@
 #endif
 
 /* f32 vectors as wide as the instruction set this file is compiled for, and
- * their storage as f32 or bf16. Only kernels.c includes this. */
+ * their storage as f32 or bf16. Only files compiled once per instruction set
+ * include this. */
 #if defined(__AVX512F__)
 #define LANES 16
 #elif defined(__AVX2__)
@@ -51,6 +52,18 @@ INLINE vf vector_min(vf a, vf b)
 	return (vf)_mm512_min_ps((__m512)a, (__m512)b);
 #else
 	return vector_select(a < b, a, b);
+#endif
+}
+
+/* a * b + c; rounded once where the instruction set can. */
+INLINE vf vector_fma(vf a, vf b, vf c)
+{
+#if defined(__AVX512F__)
+	return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+	return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+	return a * b + c;
 #endif
 }
 
