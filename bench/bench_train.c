@@ -288,8 +288,8 @@ static void measure(const struct train_net *s, const struct options *o)
 	train_net_make(s, &a, &net);
 	rate = images_per_s(o, &net, &precision);
 	conv_use_one_thread();
-	if (plan_create(&net, (uint32_t)o->cfg.shard, strcmp(precision, "bf16") == 0, &a, &plan,
-			&err))
+	if (plan_create(&net, (uint32_t)o->cfg.shard, strcmp(precision, "bf16") == 0, PLAN_TRAIN,
+			&a, &plan, &err))
 		fail(s->name, err.msg);
 	printf(o->json ? "{\"net\": \"%s\", \"params\": %llu, \"precision\": \"%s\", \"batch\": "
 			 "%lld, \"shard\": %lld, \"workers\": %u, \"images_per_s\": %.1f"

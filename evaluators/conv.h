@@ -16,7 +16,7 @@
 enum conv_kind { CONV_FULL, CONV_DEPTHWISE, CONV_DENSE };
 struct conv_shape {
 	enum conv_kind kind;
-	bool bf16, bias, want_back_data;
+	bool bf16, bias, want_back_data, want_back_weights;
 	int64_t images, h, w, in, out; /* channels as stored, padding included */
 	int64_t oh, ow, kh, kw, stride, top, left, bottom, right;
 };
@@ -53,7 +53,7 @@ size_t conv_scratch_bytes(const struct conv *c);
 static inline bool conv_has_pass(const struct conv_shape *s, enum conv_pass pass)
 {
 	return pass == CONV_BACK_DATA	   ? s->want_back_data
-	       : pass == CONV_BACK_WEIGHTS ? s->kind != CONV_DEPTHWISE
+	       : pass == CONV_BACK_WEIGHTS ? s->want_back_weights && s->kind != CONV_DEPTHWISE
 					   : true;
 }
 

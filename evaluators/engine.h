@@ -97,14 +97,24 @@ struct plan_conv {
 struct plan_code { /* the output of a ReLU, for proxies */
 	struct plan_operand y;
 	uint32_t pixels, c;
+	uint32_t phase; /* that writes it */
+	uint32_t times; /* ReLUs of the network that have this very output */
 };
 struct plan_buffer {
 	size_t bytes, at;
 	uint32_t first, last; /* phases */
 };
 
+/* What the runners of a plan can do: nothing is prepared for the rest. */
+enum plan_use {
+	PLAN_TRAIN,	     /* forward; backward to the parameters */
+	PLAN_FORWARD,	     /* forward */
+	PLAN_INPUT_GRADIENT, /* forward; backward to the images, not to weights and biases */
+};
+
 struct plan {
 	struct arena *arena;
+	enum plan_use use;
 	dnnl_engine_t engine;
 	const struct kernels *kernels;
 	bool bf16;
@@ -121,6 +131,7 @@ struct plan {
 	struct param *param;
 	struct plan_code *code;
 	struct plan_operand in, logits;
+	struct plan_operand in_gradient; /* PLAN_INPUT_GRADIENT: after a backward */
 	uint32_t logit_pixels, logit_channels;
 	size_t n_weights;  /* f32 in the parameter vector */
 	size_t n_channels; /* entries of the arrays a channel */
@@ -132,8 +143,9 @@ struct plan {
 /* Lower @net for shards of @images images. Everything but oneDNN's objects is in
  * @a. NASC_CONFIG: the network cannot be trained (a softmax before its end);
  * NASC_FAIL: oneDNN cannot run it well. */
-enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf16, struct arena *a,
-			     struct plan *out, struct nasc_err *err);
+enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf16,
+			     enum plan_use use, struct arena *a, struct plan *out,
+			     struct nasc_err *err);
 void plan_release(struct plan *p); /* fine on {0} */
 /* NASC_FAIL: more than this machine has; asked before the arena, which would end the
  * program for the sake of one candidate. */
@@ -185,7 +197,11 @@ struct runner {
 	const struct plan *plan;
 	const struct model *model;
 	const atomic_bool *cancel; /* looked at before each phase of a forward; NULL: never */
-	char *mem;		   /* plan->bytes: `pages`, or in the arena */
+	/* Called in a forward with each of the plan's codes, in order, while it lasts. May be
+	 * NULL. */
+	void (*see_code)(void *ctx, const struct plan_code *c);
+	void *see_ctx;
+	char *mem; /* plan->bytes: `pages`, or in the arena */
 	void *pages;
 	struct conv_run *conv;
 	dnnl_stream_t stream;

@@ -398,6 +398,30 @@ INLINE void depthwise_back(const struct kernel_window *w, struct rows x, struct 
 			}
 }
 
+/* Each lane gathers its own bits: 32 vectors become one. */
+INLINE void signs(struct rows y, size_t n, size_t c, uint32_t *code, bool bf16)
+{
+	vu word = { 0 };
+	unsigned bit = 0;
+
+	for (size_t p = 0; p < n; p++)
+		for (size_t at = 0; at < c; at += LANES) {
+			vi above = rows_get(y, p, at, bf16) > 0;
+
+			if (at + LANES > c)
+				above &= vector_mask(at, c);
+			word |= (vu)above & (1u << bit);
+			if (++bit == 32) {
+				memcpy(code, &word, sizeof word);
+				code += LANES;
+				word = (vu){ 0 };
+				bit = 0;
+			}
+		}
+	if (bit)
+		memcpy(code, &word, sizeof word);
+}
+
 INLINE void from_f32(const float *src, struct rows dst, size_t n, size_t c, bool bf16)
 {
 	for (size_t p = 0; p < n; p++)
@@ -480,6 +504,7 @@ STORED(depthwise_back,
        (const struct kernel_window *w, struct rows x, struct rows g, size_t c, float *dw,
 	size_t pitch),
        w, x, g, c, dw, pitch)
+STORED(signs, (struct rows y, size_t n, size_t c, uint32_t *code), y, n, c, code)
 STORED(from_f32, (const float *src, struct rows dst, size_t n, size_t c), src, dst, n, c)
 STORED(to_f32, (struct rows src, float *dst, size_t n, size_t c), src, dst, n, c)
 
@@ -487,6 +512,6 @@ STORED(to_f32, (struct rows src, float *dst, size_t n, size_t c), src, dst, n, c
 	{                                                                                          \
 		stats##s, norm##s, norm_back##s, affine##s, copy##s, zero##s, act##s, act_back##s, \
 			add##s, pool##s, pool_back##s, mean##s, mean_back##s, depthwise_back##s,   \
-			from_f32##s, to_f32##s, sum, sgd                                           \
+			signs##s, from_f32##s, to_f32##s, sum, sgd                                 \
 	}
 const struct kernels KERNELS[2] = { TABLE(_f32), TABLE(_bf16) };

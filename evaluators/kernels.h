@@ -43,6 +43,11 @@ struct norm_back {
 	double *sum_g, *sum_gx; /* c: sums of g' and g' * (x - mean), g' = g behind act */
 };
 
+static inline size_t kernel_signs_words(size_t n, size_t c) /* an even number */
+{
+	return (n * ((c + KERNEL_BLOCK - 1) / KERNEL_BLOCK * KERNEL_BLOCK) / 64 + KERNEL_BLOCK) * 2;
+}
+
 struct kernels {
 	/* Sums of x and x * x of each channel. */
 	void (*stats)(struct rows x, size_t n, size_t c, double *sum, double *sum_sq);
@@ -71,6 +76,9 @@ struct kernels {
 	/* Weight gradient of a depthwise convolution: dw [kh][kw][pitch]. */
 	void (*depthwise_back)(const struct kernel_window *w, struct rows x, struct rows g,
 			       size_t c, float *dw, size_t pitch);
+	/* Bit by bit, is it above 0? In an order that n, c and the table decide; bits of no
+	 * value are 0. @code: kernel_signs_words(), zero at first. */
+	void (*signs)(struct rows y, size_t n, size_t c, uint32_t *code);
 	/* Between storage and dense f32 [n][c]. */
 	void (*from_f32)(const float *src, struct rows dst, size_t n, size_t c);
 	void (*to_f32)(struct rows src, float *dst, size_t n, size_t c);

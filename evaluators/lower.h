@@ -23,12 +23,14 @@ struct lower_tensor {
 	bool needs_grad;
 	uint32_t dense; /* buffer of its dense copy, PLAN_NONE before the first use */
 	uint32_t stride, value, grad, channel; /* of a root */
+	struct lower_node *act;		       /* that reads it; NULL: none yet */
 };
 
 struct lower_node {
 	enum lower_kind kind;
 	enum kernel_act act;
 	uint32_t op, y, n_x, index; /* index: of the plan's conv or norm */
+	uint32_t times;		    /* operators of the network that it stands for */
 	uint32_t *x;
 	bool *copy; /* concat: input that is not a slice of y */
 };

@@ -1,51 +1,31 @@
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "batch.h"
-#include "engine.h"
-#include "rng.h"
+#include "proxy.h"
 
 /* NASWOT, Mellor et al., ICML 2021 (arXiv 2006.04647): how differently the ReLUs
  * of an untrained network open for different images. Image i gives each ReLU
  * layer a binary code c_i; K_ij = sum over the layers of (units - Hamming
  * distance of c_i and c_j); the score is log |det K|. */
 
-struct naswot_cfg {
-	int64_t images, repeats, image_size;
-};
 static const struct cfg_field naswot_fields[] = {
-	CFG_INT_FIELD(struct naswot_cfg, images, "32", 2, 1024, "images",
-		      "training images compared, the same for all candidates"),
-	CFG_INT_FIELD(struct naswot_cfg, repeats, "3", 1, 1000, "times",
-		      "initial weights averaged over"),
-	CFG_INT_FIELD(struct naswot_cfg, image_size, "0", 0, 4096, "pixels",
-		      "height and width to run at; 0: the network's own input"),
-	CFG_END
+	PROXY_IMAGES_FIELD("32", "training images compared, the same for all candidates"),
+	PROXY_REPEATS_FIELD("3"), PROXY_SIZE_FIELD, CFG_END
 };
 
-struct proxy_run {
-	struct arena arena;
-	struct plan plan;
-	struct model model;
-	struct runner runner;
+struct naswot {
 	double *kernel; /* images * images */
-	uint64_t *code; /* images * words of the widest layer */
+	uint32_t *code; /* images * words of the widest layer */
 };
-
-static bool cancelled(const struct proxy_run *p)
-{
-	return runner_cancelled(&p->runner);
-}
 
 /* log |det| of the kernel matrix, destroyed; -INFINITY when singular. LU with partial
  * pivoting. Of no meaning once cancelled. */
-static double log_det(struct proxy_run *p)
+static double log_det(const struct proxy *p, double *k)
 {
 	size_t n = p->plan.images;
-	double sum = 0, *k = p->kernel;
+	double sum = 0;
 
-	for (size_t c = 0; c < n && !cancelled(p); c++) {
+	for (size_t c = 0; c < n && !proxy_cancelled(p); c++) {
 		size_t pivot = c;
 
 		for (size_t r = c + 1; r < n; r++)
@@ -69,162 +49,90 @@ static double log_det(struct proxy_run *p)
 	return sum;
 }
 
-/* Bits of the units of one image, in order: is it open? */
-static void code_take(const float *y, size_t stride, size_t pixels, size_t channels, uint64_t *code)
+static uint32_t differ(const uint32_t *a, const uint32_t *b, size_t words)
 {
-	uint64_t word = 0;
-	unsigned bit = 0;
+	uint32_t n = 0;
 
-	for (size_t p = 0; p < pixels; p++)
-		for (size_t c = 0; c < channels; c++) {
-			word |= (uint64_t)(y[p * stride + c] > 0) << bit;
-			if (++bit == 64) {
-				*code++ = word;
-				word = bit = 0;
-			}
-		}
-	if (bit)
-		*code = word;
+	for (size_t i = 0; i < words; i += 2) {
+		uint64_t x, y;
+
+		memcpy(&x, a + i, sizeof x);
+		memcpy(&y, b + i, sizeof y);
+		n += (uint32_t)__builtin_popcountll(x ^ y);
+	}
+	return n;
 }
 
 /* Add one layer to the kernel matrix. */
-static void layer_add(struct proxy_run *p, const struct plan_code *c)
+static void layer_add(void *ctx, const struct plan_code *c)
 {
-	size_t n = p->plan.images, units = (size_t)c->pixels * c->c, words = (units + 63) / 64;
+	struct proxy *p = ctx;
+	const struct naswot *s = p->state;
+	size_t n = p->plan.images, words = kernel_signs_words(c->pixels, c->c);
+	size_t size = p->plan.bf16 ? 2 : 4;
 	struct rows y = runner_rows(&p->runner, c->y);
+	double units = (double)c->pixels * c->c;
 
-	for (size_t i = 0; i < n && !cancelled(p); i++)
-		code_take((const float *)y.at + i * c->pixels * y.stride, y.stride, c->pixels, c->c,
-			  p->code + i * words);
-	for (size_t i = 0; i < n && !cancelled(p); i++)
+	memset(s->code, 0, n * words * sizeof *s->code);
+	for (size_t i = 0; i < n; i++) {
+		struct rows image = { (char *)y.at + i * c->pixels * y.stride * size, y.stride,
+				      y.whole };
+
+		p->plan.kernels->signs(image, c->pixels, c->c, s->code + i * words);
+	}
+	for (size_t i = 0; i < n && !proxy_cancelled(p); i++)
 		for (size_t j = 0; j <= i; j++) {
-			uint64_t differ = 0;
+			double equal =
+				units - differ(s->code + i * words, s->code + j * words, words);
 
-			for (size_t w = 0; w < words; w++)
-				differ += (uint64_t)__builtin_popcountll(p->code[i * words + w] ^
-									 p->code[j * words + w]);
-			p->kernel[i * n + j] += (double)(units - differ);
-			p->kernel[j * n + i] = p->kernel[i * n + j];
+			s->kernel[i * n + j] += c->times * equal;
+			s->kernel[j * n + i] = s->kernel[i * n + j];
 		}
 }
 
-/* Of no meaning once cancelled. */
-static double score_once(struct proxy_run *p, struct rng *init)
+static enum nasc_status begin(struct proxy *p, struct nasc_err *err)
 {
-	size_t n = p->plan.images;
+	struct naswot *s = p->state = ARENA_NEW(&p->arena, struct naswot, 1);
+	size_t n = p->plan.images, widest = 0;
 
-	model_init(&p->model, init);
-	runner_pack(&p->runner);
-	runner_forward(&p->runner, RUN_TRAIN);
-	memset(p->kernel, 0, n * n * sizeof *p->kernel);
-	for (size_t i = 0; i < p->plan.n_codes; i++)
-		layer_add(p, &p->plan.code[i]);
-	return log_det(p);
-}
-
-/* The first images of the run's own order of the training images. */
-static void images_load(struct proxy_run *p, const struct dataset *data, uint64_t seed)
-{
-	size_t n = p->plan.images;
-	float *image = ARENA_NEW(&p->arena, float, n *net_elements(p->plan.input));
-	uint8_t *label = ARENA_NEW(&p->arena, uint8_t, n);
-	struct batch batch;
-	struct rng rng;
-
-	rng_stream(&rng, seed, RNG_PROXY, 0);
-	batch_open(&batch, data, data, p->plan.input, &p->arena);
-	batch_choose(&batch, n, &rng);
-	batch_fetch(&batch, 0, n, image, label);
-	runner_load(&p->runner, image);
-	p->runner.label = label;
-	p->runner.n_labels = 0; /* no loss */
-}
-
-static enum nasc_status proxy_open(struct proxy_run *p, const struct naswot_cfg *cfg,
-				   const struct eval_request *request, const struct dataset *data,
-				   struct nasc_err *err)
-{
-	const struct network *net = request->net;
-	uint32_t size = (uint32_t)cfg->image_size;
-	size_t n = (size_t)cfg->images < data->n ? (size_t)cfg->images : data->n, widest = 0;
-	struct network resized;
-	enum nasc_status st;
-
-	if (size) {
-		st = network_resize(net, size, size, &p->arena, &resized, err);
-		if (st)
-			return st;
-		net = &resized;
-	}
-	if (net->input.c != data->shape.c)
-		return nasc_fail(err, NASC_CONFIG,
-				 "the network reads %u channels, the images have %u", net->input.c,
-				 data->shape.c);
-	conv_use_one_thread();
-	st = plan_create(net, (uint32_t)n, false, &p->arena, &p->plan, err);
-	if (st)
-		return st;
 	if (p->plan.n_codes == 0)
 		return nasc_fail(err, NASC_CONFIG, "the network has no ReLU to take codes from");
-	if (plan_fits(&p->plan, 1, 0, err))
-		return err->code;
-	model_create(&p->model, &p->plan, &p->arena);
-	runner_create(&p->runner, &p->plan, &p->model, &p->arena);
-	p->runner.cancel = request->cancel;
 	for (size_t i = 0; i < p->plan.n_codes; i++) {
-		size_t units = (size_t)p->plan.code[i].pixels * p->plan.code[i].c;
+		size_t words = kernel_signs_words(p->plan.code[i].pixels, p->plan.code[i].c);
 
-		widest = units > widest ? units : widest;
+		widest = words > widest ? words : widest;
 	}
-	p->kernel = ARENA_NEW(&p->arena, double, n *n);
-	p->code = ARENA_NEW(&p->arena, uint64_t, n * ((widest + 63) / 64));
+	s->kernel = ARENA_NEW(&p->arena, double, n *n);
+	s->code = ARENA_NEW(&p->arena, uint32_t, n * widest);
+	p->runner.see_code = layer_add;
+	p->runner.see_ctx = p;
 	return NASC_OK;
 }
 
-static enum eval_outcome score(struct proxy_run *p, const struct evaluator *e,
-			       const struct eval_request *request, double *out,
-			       struct nasc_err *err)
+static double score(struct proxy *p, struct rng *rng)
 {
-	const struct naswot_cfg *cfg = e->cfg;
-	struct rng init;
-	double sum = 0;
+	struct naswot *s = p->state;
+	size_t n = p->plan.images;
 
-	if (proxy_open(p, cfg, request, e->train, err))
-		return EVAL_FAILED;
-	rng_stream(&init, request->seed, RNG_INIT, request->id);
-	images_load(p, e->train, request->seed);
-	for (int64_t i = 0; i < cfg->repeats && !cancelled(p); i++)
-		sum += score_once(p, &init);
-	if (cancelled(p))
-		return EVAL_CANCELLED;
-	*out = sum / (double)cfg->repeats;
-	if (isfinite(*out))
-		return EVAL_OK;
-	nasc_fail(err, NASC_FAIL, "the kernel matrix is singular: two images open the same ReLUs");
-	return EVAL_FAILED;
+	(void)rng;
+	memset(s->kernel, 0, n * n * sizeof *s->kernel);
+	runner_forward(&p->runner, RUN_TRAIN);
+	return log_det(p, s->kernel);
 }
 
 static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
 			     struct eval_result *result)
 {
-	struct proxy_run p = { 0 };
-	struct nasc_err err = { 0 };
-	enum eval_outcome outcome = score(&p, e, request, &result->value[0], &err);
+	static const struct proxy_method method = {
+		.use = PLAN_FORWARD,
+		.bf16 = true,
+		.batches = 1,
+		.begin = begin,
+		.score = score,
+		.degenerate = "the kernel matrix is singular: two images open the same ReLUs",
+	};
 
-	(void)worker;
-	runner_release(&p.runner);
-	plan_release(&p.plan);
-	arena_free(&p.arena);
-	if (outcome == EVAL_FAILED)
-		snprintf(result->why, sizeof result->why, "%.*s", (int)sizeof result->why - 1,
-			 err.msg);
-	return outcome;
-}
-
-static void machine(const void *cfg, char text[128])
-{
-	(void)cfg;
-	plan_machine(false, text);
+	return proxy_run(e, worker, request, result, &method);
 }
 
 static const struct metric naswot_metrics[] = {
@@ -241,7 +149,9 @@ const struct evaluator_ops evaluator_naswot = {
 	.provenance = "proxy: NASWOT of the untrained network",
 	.needs_data = true,
 	.fields = naswot_fields,
-	.cfg_size = sizeof(struct naswot_cfg),
-	.machine = machine,
+	.cfg_size = sizeof(struct proxy_cfg),
+	.machine = proxy_machine_bf16,
+	.worker_open = proxy_open,
 	.run = run,
+	.worker_close = proxy_close,
 };

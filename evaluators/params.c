@@ -78,6 +78,7 @@ static struct conv_shape shape_of(const struct lower *l, const struct lower_node
 				.bf16 = l->plan->bf16,
 				.bias = o->bias,
 				.want_back_data = x->needs_grad,
+				.want_back_weights = l->plan->use == PLAN_TRAIN,
 				.images = l->plan->images,
 				.h = x->h,
 				.w = x->w,

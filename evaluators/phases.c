@@ -217,11 +217,14 @@ static struct kernel_window window_of(const struct lower *l, const struct lower_
 static void code_add(struct lower *l, const struct lower_node *n)
 {
 	struct plan *p = l->plan;
+	const struct lower_tensor *y = &l->tensor[n->y];
 
 	if (n->act != KERNEL_LINEAR)
-		p->code[p->n_codes++] = (struct plan_code){ value_of(l, n->y),
-							    l->tensor[n->y].h * l->tensor[n->y].w,
-							    l->tensor[n->y].c };
+		p->code[p->n_codes++] = (struct plan_code){ .y = value_of(l, n->y),
+							    .pixels = y->h * y->w,
+							    .c = y->c,
+							    .phase = (uint32_t)p->n_phases - 1,
+							    .times = n->times };
 }
 
 static void concat_forward(struct lower *l, const struct lower_node *n)
@@ -304,7 +307,8 @@ static void conv_backward(struct lower *l, const struct lower_node *n)
 	ph.g = c->diff_dst;
 	if (c->conv.shape.kind == CONV_DEPTHWISE)
 		ph.window = window_of(l, n);
-	emit(l, ph);
+	if (l->plan->use == PLAN_TRAIN)
+		emit(l, ph);
 	if (!x->needs_grad)
 		return;
 	add = grad_open(l, n->x[0]);
@@ -454,9 +458,8 @@ static void lifetimes(struct plan *p)
 		use(p, ph->g, i);
 		use(p, ph->d, i);
 	}
-	p->buffer[p->in.buffer].first = 0;	/* loaded before the first phase */
-	for (size_t i = 0; i < p->n_codes; i++) /* read by proxies after the forward phases */
-		use(p, p->code[i].y, (uint32_t)p->n_forward);
+	p->buffer[p->in.buffer].first = 0; /* loaded before the first phase */
+	use(p, p->in_gradient, (uint32_t)p->n_phases - 1);
 }
 
 void lower_phases(struct lower *l)
@@ -476,5 +479,6 @@ void lower_phases(struct lower *l)
 	emit(l, loss);
 	for (size_t i = l->n_nodes; i-- > 0;)
 		node_backward(l, &l->node[i]);
+	p->in_gradient = p->use == PLAN_INPUT_GRADIENT ? settle(l, l->value[0], false) : nothing;
 	lifetimes(p);
 }

@@ -28,9 +28,9 @@ static struct lower_node *node_new(struct lower *l, enum lower_kind kind, uint32
 				   struct net_shape out, const uint32_t *x, uint32_t n_x)
 {
 	struct lower_node *n = &l->node[l->n_nodes++];
-	bool grad = kind == LOWER_CONV || kind == LOWER_NORM;
+	bool grad = l->plan->use == PLAN_TRAIN && (kind == LOWER_CONV || kind == LOWER_NORM);
 
-	*n = (struct lower_node){ .kind = kind, .op = op, .n_x = n_x };
+	*n = (struct lower_node){ .kind = kind, .op = op, .n_x = n_x, .times = 1 };
 	n->x = ARENA_NEW(l->plan->arena, uint32_t, n_x);
 	for (uint32_t i = 0; i < n_x; i++) {
 		n->x[i] = x[i];
@@ -52,7 +52,12 @@ static uint32_t act_node(struct lower *l, uint32_t op, enum kernel_act act, uint
 
 	if (act == KERNEL_LINEAR)
 		return x;
-	n = node_new(l, LOWER_ACT, op, s, &x, 1);
+	n = l->tensor[x].act;
+	if (n && n->act == act) { /* the same output again */
+		n->times++;
+		return n->y;
+	}
+	n = l->tensor[x].act = node_new(l, LOWER_ACT, op, s, &x, 1);
 	n->act = act;
 	return n->y;
 }
@@ -123,7 +128,7 @@ static void node_of(struct lower *l, uint32_t op, uint32_t *x)
 		x[i] = l->value[in[i]];
 	switch (o->kind) {
 	case NET_INPUT:
-		tensor_new(l, o->out, false, &y);
+		tensor_new(l, o->out, l->plan->use == PLAN_INPUT_GRADIENT, &y);
 		break;
 	case NET_CONV2D:
 	case NET_DEPTHWISE:
@@ -253,6 +258,8 @@ static void slices_place(struct lower *l)
 /* Images of few channels stay narrow, where oneDNN has code for it that is not slower. */
 static uint32_t image_stride(const struct lower *l, uint32_t c)
 {
+	if (l->plan->use == PLAN_INPUT_GRADIENT)
+		return lower_padded(c);
 	return c > 4 || (l->plan->bf16 && c == 1) ? lower_padded(c) : c;
 }
 
@@ -306,13 +313,15 @@ void plan_machine(bool bf16, char text[128])
 					  : 2);
 }
 
-enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf16, struct arena *a,
-			     struct plan *out, struct nasc_err *err)
+enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf16,
+			     enum plan_use use, struct arena *a, struct plan *out,
+			     struct nasc_err *err)
 {
 	struct lower l = { .net = net, .plan = out };
 	enum nasc_status st;
 
 	*out = (struct plan){ .arena = a,
+			      .use = use,
 			      .images = images,
 			      .bf16 = bf16,
 			      .input = net->input,

@@ -9,14 +9,15 @@
 
 #define NORM_EPSILON 1e-5
 
-/* Zeroed memory of the tensors: huge pages where the system gives them, as rows of
- * one tensor lie far apart; else of the arena, which ends the program when there is
- * no memory at all. */
+/* Zeroed memory of the tensors: huge pages for training, where the system gives them,
+ * as rows of one tensor lie far apart; else of the arena, which the next network of the
+ * same worker can have again, and which ends the program when there is no memory at all. */
 static void tensors_alloc(struct runner *r, struct arena *a)
 {
 	size_t page = (size_t)2 << 20, bytes = (r->plan->bytes + page - 1) / page * page;
 
-	r->pages = aligned_alloc(page, bytes);
+	if (r->plan->use == PLAN_TRAIN)
+		r->pages = aligned_alloc(page, bytes);
 	if (!r->pages) {
 		r->mem = engine_memory(a, r->plan->bytes);
 		return;
@@ -66,7 +67,7 @@ void runner_create(struct runner *r, const struct plan *p, const struct model *m
 
 	*r = (struct runner){ .plan = p, .model = m };
 	tensors_alloc(r, a);
-	r->gradient = engine_memory(a, p->n_weights * sizeof(float));
+	r->gradient = engine_memory(a, p->use == PLAN_FORWARD ? 0 : p->n_weights * sizeof(float));
 	r->mean = ARENA_NEW(a, float, n);
 	r->var = ARENA_NEW(a, float, n);
 	r->inv_std = ARENA_NEW(a, float, n);
@@ -324,10 +325,13 @@ static double timed(struct runner *r, size_t i, double since)
 void runner_forward(struct runner *r, enum runner_mode mode)
 {
 	const struct plan *p = r->plan;
+	const struct plan_code *code = p->code, *end = p->code + p->n_codes;
 	double t = timed(r, 0, 0);
 
 	for (size_t i = 0; i < p->n_forward && !runner_cancelled(r); i++) {
 		phase_forward(r, &p->phase[i], mode);
+		for (; r->see_code && code < end && code->phase == i; code++)
+			r->see_code(r->see_ctx, code);
 		t = timed(r, i, t);
 	}
 	loss_run(r, &p->phase[p->n_forward], mode);

@@ -123,7 +123,8 @@ static enum nasc_status job_open(struct job *j, const struct network *net, struc
 	enum nasc_status st;
 
 	conv_use_one_thread();
-	st = plan_create(net, (uint32_t)j->shard, trainer_bf16(j->cfg), &j->arena, &j->plan, err);
+	st = plan_create(net, (uint32_t)j->shard, trainer_bf16(j->cfg), PLAN_TRAIN, &j->arena,
+			 &j->plan, err);
 	if (st)
 		return st;
 	threads = threads < j->shards ? threads : (unsigned)j->shards;

@@ -372,7 +372,7 @@ static const char *scores_identity(const struct study *s, struct arena *a)
 }
 
 /* Raise it whenever the same genes, config and images get another score than before. */
-#define SCORES_VERSION 1
+#define SCORES_VERSION 2
 
 static const char *scores_origin(const struct evaluator *e, struct arena *a)
 {

@@ -27,8 +27,8 @@ static inline void bench_open(struct bench *b, bool bf16)
 
 	cr_assert_eq(network_infer(&b->net, &err), NASC_OK, "%s", err.msg);
 	conv_use_one_thread();
-	cr_assert_eq(plan_create(&b->net, IMAGES, bf16, &b->arena, &b->plan, &err), NASC_OK, "%s",
-		     err.msg);
+	cr_assert_eq(plan_create(&b->net, IMAGES, bf16, PLAN_TRAIN, &b->arena, &b->plan, &err),
+		     NASC_OK, "%s", err.msg);
 	model_create(&b->model, &b->plan, &b->arena);
 	rng_stream(&rng, 7, RNG_INIT, 3);
 	model_init(&b->model, &rng);

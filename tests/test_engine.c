@@ -360,7 +360,7 @@ Test(engine, softmax_only_at_the_end)
 	network_dense(&net, network_unary(&net, NET_SOFTMAX, network_dense(&net, 0, 3, true)), 2,
 		      true);
 	cr_assert_eq(network_infer(&net, &err), NASC_OK);
-	cr_assert_eq(plan_create(&net, 4, false, &a, &plan, &err), NASC_CONFIG);
+	cr_assert_eq(plan_create(&net, 4, false, PLAN_TRAIN, &a, &plan, &err), NASC_CONFIG);
 	cr_assert_str_eq(err.msg, "operator 2 (softmax): only the last operator of a network to be "
 				  "trained can be a softmax");
 	arena_free(&a);
@@ -376,7 +376,7 @@ Test(engine, more_memory_than_there_is_is_said)
 	network_init(&net, &a, (struct net_shape){ 4, 4, 3 });
 	network_dense(&net, 0, 2, true);
 	cr_assert_eq(network_infer(&net, &err), NASC_OK);
-	cr_assert_eq(plan_create(&net, 4, false, &a, &plan, &err), NASC_OK);
+	cr_assert_eq(plan_create(&net, 4, false, PLAN_TRAIN, &a, &plan, &err), NASC_OK);
 	cr_assert_eq(plan_fits(&plan, 1, 4, &err), NASC_OK);
 	/* 2^50 gradients of at least 96 weights. */
 	cr_assert_eq(plan_fits(&plan, 1, (size_t)1 << 50, &err), NASC_FAIL);

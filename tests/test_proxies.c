@@ -28,13 +28,18 @@ static enum eval_outcome evaluate(const struct evaluator_ops *ops, const char *y
 	char cfg[256];
 	struct evaluator e = { ops, cfg, data, NULL, &a, NULL };
 	enum eval_outcome outcome;
+	void *worker = NULL;
 
 	cr_assert_leq(ops->cfg_size, sizeof cfg);
 	cr_assert_eq(yaml_parse("t.yaml", yaml, strlen(yaml), &a, &doc, &err), NASC_OK, "%s",
 		     err.msg);
 	cr_assert_eq(cfg_load(ops->fields, &doc, doc.root, NULL, &a, cfg, ops->cfg_size, &err),
 		     NASC_OK, "%s", err.msg);
-	outcome = ops->run(&e, NULL, &request, result);
+	if (ops->worker_open)
+		cr_assert_eq(ops->worker_open(&e, &worker, &err), NASC_OK, "%s", err.msg);
+	outcome = ops->run(&e, worker, &request, result);
+	if (ops->worker_close)
+		ops->worker_close(&e, worker);
 	arena_free(&a);
 	return outcome;
 }
