@@ -87,6 +87,18 @@ double rng_normal(struct rng *r)
 	return u * sqrt(-2 * log(s) / s);
 }
 
+/* Jöhnk, Metrika 8, 1964. */
+double rng_beta(struct rng *r, double a)
+{
+	double x, y;
+
+	do {
+		x = pow(rng_unit(r), 1 / a);
+		y = pow(rng_unit(r), 1 / a);
+	} while (x + y > 1 || x + y == 0);
+	return x / (x + y);
+}
+
 void rng_shuffle_u32(struct rng *r, uint32_t *v, uint64_t n)
 {
 	for (uint64_t i = n; i > 1; i--) {

@@ -35,5 +35,6 @@ uint64_t rng_below(struct rng *r, uint64_t n);		    /* unbiased, [0, n), n > 0 *
 int64_t rng_between(struct rng *r, int64_t lo, int64_t hi); /* both ends included */
 double rng_unit(struct rng *r);				    /* [0, 1), 53 bits */
 double rng_normal(struct rng *r);			    /* N(0, 1) */
+double rng_beta(struct rng *r, double a);		    /* Beta(a, a); slow for a above 4 */
 void rng_shuffle_u32(struct rng *r, uint32_t *v, uint64_t n);
 #endif

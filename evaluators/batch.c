@@ -25,12 +25,19 @@ static struct batch_axis *axis_make(uint32_t in, uint32_t out, struct arena *a)
 void batch_open(struct batch *b, const struct dataset *data, const struct dataset *norm,
 		struct net_shape shape, struct arena *a)
 {
+	size_t row = (size_t)shape.w * shape.c;
+
 	*b = (struct batch){ .data = data, .shape = shape, .n = data->n };
-	for (uint32_t c = 0; c < shape.c && c < 4; c++) {
+	b->mean = ARENA_NEW(a, float, row);
+	b->scale = ARENA_NEW(a, float, row);
+	b->offset = ARENA_NEW(a, float, row);
+	for (size_t i = 0; i < row; i++) {
+		size_t c = i % shape.c;
 		double std = norm->std[c] > 1e-6f ? (double)norm->std[c] : 1;
 
-		b->scale[c] = (float)(1 / (255 * std));
-		b->offset[c] = (float)(-(double)norm->mean[c] / std);
+		b->mean[i] = norm->mean[c];
+		b->scale[i] = (float)(1 / (255 * std));
+		b->offset[i] = (float)(-(double)norm->mean[c] / std);
 	}
 	b->order = ARENA_NEW(a, uint32_t, data->n);
 	b->view = ARENA_NEW(a, struct batch_view, data->n);
@@ -48,64 +55,265 @@ void batch_choose(struct batch *b, size_t n, struct rng *shuffle)
 	b->n = n;
 }
 
-void batch_shuffle(struct batch *b, struct rng *shuffle, struct rng *augment, int64_t shift,
-		   bool flip)
-{
-	rng_shuffle_u32(shuffle, b->order, b->n);
-	for (size_t i = 0; i < b->n; i++) {
-		struct batch_view *v = &b->view[i];
+/* ---- draws ------------------------------------------------------------------- */
 
-		v->dx = (int8_t)rng_between(augment, -shift, shift);
-		v->dy = (int8_t)rng_between(augment, -shift, shift);
-		v->flip = flip && rng_below(augment, 2);
+static bool warps(const struct augment *g)
+{
+	return g->rotate > 0 || g->shear > 0 || g->scale > 0;
+}
+
+static double either_way(struct rng *r, double most)
+{
+	return most * (2 * rng_unit(r) - 1);
+}
+
+/* The inverse of: scale, then shear along x, then rotate. */
+static void draw_warp(const struct batch *b, struct rng *r, float back[4])
+{
+	const double degree = 3.14159265358979323846 / 180;
+	double angle = either_way(r, b->augment.rotate) * degree;
+	double shear = tan(either_way(r, b->augment.shear) * degree);
+	double inverse = 1 / (1 + either_way(r, b->augment.scale));
+	double cosine = cos(angle), sine = sin(angle);
+
+	back[0] = (float)(inverse * (cosine + shear * sine));
+	back[1] = (float)(inverse * (sine - shear * cosine));
+	back[2] = (float)(inverse * -sine);
+	back[3] = (float)(inverse * cosine);
+	if (b->shape.h == 1)
+		back[3] = 1;
+}
+
+static void draw_view(const struct batch *b, struct rng *r, struct batch_view *v)
+{
+	const struct augment *g = &b->augment;
+	int64_t dy = b->shape.h > 1 ? g->shift : 0;
+
+	v->dx = (int8_t)rng_between(r, -g->shift, g->shift);
+	v->dy = (int8_t)rng_between(r, -dy, dy);
+	v->flip = g->flip && rng_below(r, 2);
+	if (warps(g))
+		draw_warp(b, r, v->back);
+	if (g->cutout) {
+		v->cut_x = (uint16_t)rng_below(r, b->shape.w);
+		v->cut_y = (uint16_t)rng_below(r, b->shape.h);
 	}
 }
 
-static float pixel(const struct batch *b, const uint8_t *image, uint32_t y, uint32_t x, uint32_t c)
+void batch_shuffle(struct batch *b, struct rng *shuffle, struct rng *augment)
 {
-	const struct net_shape *s = &b->data->shape;
+	const struct augment *g = &b->augment;
+	float mix = 0;
+
+	rng_shuffle_u32(shuffle, b->order, b->n);
+	for (size_t i = 0; i < b->n; i++) {
+		draw_view(b, augment, &b->view[i]);
+		if (g->mixup > 0 && i % g->step == 0)
+			mix = (float)rng_beta(augment, g->mixup);
+		b->view[i].mix = mix;
+	}
+}
+
+/* ---- one image --------------------------------------------------------------- */
+
+static void row_of_bytes(const struct batch *b, const uint8_t *from, size_t n, float *to)
+{
+	for (size_t i = 0; i < n; i++)
+		to[i] = b->scale[i] * (float)from[i] + b->offset[i];
+}
+
+static float column_mean(const struct batch_axis *column, const uint8_t *row, uint32_t channels,
+			 uint32_t c)
+{
+	const uint8_t *cell = row + (size_t)column->first * channels + c;
 	float sum = 0;
 
-	if (!b->row)
-		return image[((size_t)y * s->w + x) * s->c + c];
-	for (uint32_t i = 0; i < b->row[y].n; i++) {
-		const uint8_t *row = image + (size_t)(b->row[y].first + i) * s->w * s->c;
-		float line = 0;
-
-		for (uint32_t k = 0; k < b->column[x].n; k++)
-			line += b->column[x].weight[k] *
-				(float)row[(b->column[x].first + k) * s->c + c];
-		sum += b->row[y].weight[i] * line;
-	}
+	for (uint32_t k = 0; k < column->n; k++)
+		sum += column->weight[k] * (float)cell[(size_t)k * channels];
 	return sum;
 }
 
-/* Cells shifted in from outside are black. */
-static void fetch_one(const struct batch *b, const uint8_t *image, struct batch_view v, float *out)
+/* The mean of the cells that each output cell covers. */
+static void row_resized(const struct batch *b, const uint8_t *image, uint32_t y, float *to)
 {
-	const struct net_shape s = b->shape;
+	const struct net_shape *s = &b->data->shape;
+	size_t n = (size_t)b->shape.w * b->shape.c;
 
-	for (uint32_t y = 0; y < s.h; y++)
-		for (uint32_t x = 0; x < s.w; x++)
-			for (uint32_t c = 0; c < s.c; c++) {
-				int64_t fy = (int64_t)y + v.dy;
-				int64_t fx = (int64_t)(v.flip ? s.w - 1 - x : x) + v.dx;
-				bool inside = fy >= 0 && fy < s.h && fx >= 0 && fx < s.w;
-				float byte =
-					inside ? pixel(b, image, (uint32_t)fy, (uint32_t)fx, c) : 0;
+	memset(to, 0, n * sizeof *to);
+	for (uint32_t i = 0; i < b->row[y].n; i++) {
+		const uint8_t *line = image + (size_t)(b->row[y].first + i) * s->w * s->c;
+		float weight = b->row[y].weight[i];
 
-				*out++ = b->scale[c] * byte + b->offset[c];
-			}
+		for (uint32_t x = 0; x < b->shape.w; x++)
+			for (uint32_t c = 0; c < s->c; c++)
+				to[x * s->c + c] +=
+					weight * column_mean(&b->column[x], line, s->c, c);
+	}
+	for (size_t i = 0; i < n; i++)
+		to[i] = b->scale[i] * to[i] + b->offset[i];
+}
+
+/* Row @y of image @k, resized and normalised. */
+static void row_fetch(const struct batch *b, uint32_t k, uint32_t y, float *to)
+{
+	const uint8_t *image = b->data->image + k * net_elements(b->data->shape);
+	size_t n = (size_t)b->shape.w * b->shape.c;
+
+	if (b->row)
+		row_resized(b, image, y, to);
+	else
+		row_of_bytes(b, image + y * n, n, to);
+}
+
+static void black(const struct batch *b, float *to, size_t n)
+{
+	memcpy(to, b->offset, n * sizeof *to);
+}
+
+static void row_shift(const struct batch *b, int64_t dx, float *row)
+{
+	int64_t c = b->shape.c, n = (int64_t)b->shape.w * c, by = dx * c;
+
+	if (by == 0)
+		return;
+	if (by <= -n || by >= n) {
+		black(b, row, (size_t)n);
+	} else if (by > 0) {
+		memmove(row, row + by, (size_t)(n - by) * sizeof *row);
+		black(b, row + n - by, (size_t)by);
+	} else {
+		memmove(row - by, row, (size_t)(n + by) * sizeof *row);
+		black(b, row, (size_t)-by);
+	}
+}
+
+static void row_flip(const struct batch *b, float *row)
+{
+	size_t c = b->shape.c;
+
+	for (size_t i = 0, k = b->shape.w - 1; i < k; i++, k--)
+		for (size_t j = 0; j < c; j++) {
+			float t = row[i * c + j];
+
+			row[i * c + j] = row[k * c + j];
+			row[k * c + j] = t;
+		}
+}
+
+/* Image @k shifted and flipped. */
+static void moved(const struct batch *b, uint32_t k, const struct batch_view *v, float *out)
+{
+	size_t n = (size_t)b->shape.w * b->shape.c;
+
+	for (uint32_t y = 0; y < b->shape.h; y++, out += n) {
+		int64_t from = (int64_t)y + v->dy;
+
+		if (from < 0 || from >= b->shape.h) {
+			black(b, out, n);
+			continue;
+		}
+		row_fetch(b, k, (uint32_t)from, out);
+		row_shift(b, v->dx, out);
+		if (v->flip)
+			row_flip(b, out);
+	}
+}
+
+/* Value @c at a place between four pixels of @image. */
+static float between(const struct batch *b, const float *image, float x, float y, uint32_t c)
+{
+	int64_t x0 = (int64_t)floorf(x), y0 = (int64_t)floorf(y);
+	float part_x = x - (float)x0, part_y = y - (float)y0, sum = 0;
+
+	for (int64_t i = 0; i < 2; i++)
+		for (int64_t j = 0; j < 2; j++) {
+			int64_t at_y = y0 + i, at_x = x0 + j;
+			bool inside =
+				at_y >= 0 && at_y < b->shape.h && at_x >= 0 && at_x < b->shape.w;
+			size_t at =
+				inside ? ((size_t)at_y * b->shape.w + (size_t)at_x) * b->shape.c + c
+				       : 0;
+
+			sum += (i ? part_y : 1 - part_y) * (j ? part_x : 1 - part_x) *
+			       (inside ? image[at] : b->offset[c]);
+		}
+	return sum;
+}
+
+/* @image turned, sheared and scaled about its centre. */
+static void warped(const struct batch *b, const struct batch_view *v, const float *image,
+		   float *out)
+{
+	float middle_x = (float)(b->shape.w - 1) / 2, middle_y = (float)(b->shape.h - 1) / 2;
+
+	for (uint32_t y = 0; y < b->shape.h; y++)
+		for (uint32_t x = 0; x < b->shape.w; x++) {
+			float off_x = (float)x - middle_x, off_y = (float)y - middle_y;
+			float from_x = v->back[0] * off_x + v->back[1] * off_y + middle_x;
+			float from_y = v->back[2] * off_x + v->back[3] * off_y + middle_y;
+
+			for (uint32_t c = 0; c < b->shape.c; c++)
+				*out++ = between(b, image, from_x, from_y, c);
+		}
+}
+
+static void cut_out(const struct batch *b, const struct batch_view *v, float *out)
+{
+	int64_t side = b->augment.cutout, left = v->cut_x - side / 2, top = v->cut_y - side / 2;
+	int64_t right = left + side, bottom = top + side;
+
+	if (b->shape.h == 1)
+		top = 0, bottom = 1;
+	left = left > 0 ? left : 0;
+	top = top > 0 ? top : 0;
+	right = right < b->shape.w ? right : b->shape.w;
+	bottom = bottom < b->shape.h ? bottom : b->shape.h;
+	for (int64_t y = top; y < bottom; y++)
+		memset(out + (y * b->shape.w + left) * b->shape.c, 0,
+		       (size_t)(right - left) * b->shape.c * sizeof *out);
+}
+
+/* Position @i of the order; @spare: one image. */
+static void fetch_one(const struct batch *b, size_t i, float *out, float *spare)
+{
+	const struct batch_view *v = &b->view[i];
+	bool warp = warps(&b->augment);
+
+	moved(b, b->order[i], v, warp ? spare : out);
+	if (warp)
+		warped(b, v, spare, out);
+	if (b->augment.cutout)
+		cut_out(b, v, out);
+}
+
+/* Position that is mixed into @i; itself in the middle of a step. */
+static size_t mirror(const struct batch *b, size_t i)
+{
+	size_t step = b->augment.step, first = i / step * step;
+
+	return first + step - 1 - (i - first);
+}
+
+float batch_mixed(const struct batch *b, size_t i, uint8_t *label)
+{
+	*label = b->data->label[b->order[mirror(b, i)]];
+	return b->view[i].mix;
 }
 
 void batch_fetch(const struct batch *b, size_t first, size_t n, float *image, uint8_t *label)
 {
-	size_t in = net_elements(b->data->shape), out = net_elements(b->shape);
+	size_t out = net_elements(b->shape);
+	float *other = image + n * out, *spare = other + out;
 
-	for (size_t i = 0; i < n; i++) {
-		uint32_t k = b->order[first + i];
+	for (size_t i = 0; i < n; i++, image += out) {
+		float mix = b->view[first + i].mix;
 
-		fetch_one(b, b->data->image + k * in, b->view[first + i], image + i * out);
-		label[i] = b->data->label[k];
+		label[i] = b->data->label[b->order[first + i]];
+		fetch_one(b, first + i, image, spare);
+		if (mix <= 0)
+			continue;
+		fetch_one(b, mirror(b, first + i), other, spare);
+		for (size_t k = 0; k < out; k++)
+			image[k] += mix * (other[k] - image[k]);
 	}
 }

@@ -169,19 +169,36 @@ void plan_machine(bool bf16, char text[128]);
  * is alive at the same time. */
 void plan_place(struct plan *p);
 
+/* How a step changes the weights. */
+struct update {
+	bool adamw; /* else SGD with Nesterov's momentum */
+	double rate, momentum, decay;
+	double beta1, beta2, epsilon; /* adamw */
+	double average;		      /* decay of the averages, when the model has some */
+};
+
 struct model {
 	const struct plan *plan;
-	float *weights, *velocity, *gradient; /* n_weights each */
-	float *running_mean, *running_var;    /* n_channels */
-	bool started;			      /* running statistics hold something */
+	float *weights, *gradient;	   /* n_weights each */
+	float *velocity, *second;	   /* of the optimizer; second: adamw alone, else NULL */
+	float *running_mean, *running_var; /* n_channels */
+	/* Exponential averages of weights and running statistics; NULL: not kept. */
+	float *average, *average_mean, *average_var;
+	uint64_t steps; /* since model_init() */
+	bool started;	/* running statistics hold something */
 	void *packed;
 };
 void model_create(struct model *m, const struct plan *p, struct arena *a);
+/* Before model_init(): memory for AdamW, for averages. */
+void model_extend(struct model *m, bool adamw, bool average, struct arena *a);
 /* He et al. 2015: N(0, 2 / fan_in), dense N(0, 1 / fan_in); gamma 1, rest 0. */
 struct rng;
 void model_init(struct model *m, struct rng *rng);
-/* One step of SGD with the gradients in m->gradient. */
-void model_step(struct model *m, double rate, double momentum, double decay);
+/* One step with the gradients in m->gradient. An average moves by 1 - d of the way,
+ * d = min(u->average, (1 + t) / (10 + t)) after t steps, as TensorFlow's. */
+void model_step(struct model *m, const struct update *u);
+/* Exchange weights and running statistics with their averages; nothing where there are none. */
+void model_swap_average(struct model *m);
 /* Real (unpadded) weight @i of parameter @q, in the order of the weights file. */
 size_t param_count(const struct param *q);
 size_t param_at(const struct param *q, size_t i);
@@ -211,9 +228,10 @@ struct runner {
 	double *sum, *sum2;
 	float *logits, *logits_gradient; /* images * classes, f32 */
 	const uint8_t *label;
-	uint32_t n_labels; /* images that count, the first ones */
-	double loss_scale; /* 1 / images of the batch */
-	double loss;	   /* sum over the shard's images */
+	const float *target; /* n_labels * classes, see loss.h; NULL: the labels alone */
+	uint32_t n_labels;   /* images that count, the first ones */
+	double loss_scale;   /* 1 / images of the batch */
+	double loss;	     /* sum over the shard's images */
 	uint64_t correct;
 	uint32_t *answer; /* class of each image */
 	double *phase_s;  /* [n_phases] seconds, added up; NULL: no clock is read */

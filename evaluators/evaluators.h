@@ -109,13 +109,21 @@ struct train_cfg {
 	double fraction;    /* of the training images, (0, 1] */
 	int64_t image_size; /* pixels, 0: the network's own input */
 	int64_t batch, shard;
-	double rate, momentum, weight_decay;
-	int64_t shift; /* pixels, augmentation */
+	int64_t optimizer; /* sgd, adamw */
+	double rate, warmup /* epochs */, momentum, beta1, beta2, epsilon, weight_decay;
+	double ema; /* decay of the averages that are kept in the end; 0: none */
+	double label_smoothing;
+	struct cfg_strings class_weights; /* "none", "balanced" or a number a class */
+	int64_t shift, cutout;		  /* augmentation: pixels */
 	bool flip;
-	int64_t precision; /* auto, f32, bf16 */
+	double rotate, shear, scale; /* degrees, degrees, fraction */
+	double mixup;		     /* alpha */
+	int64_t patience;	     /* epochs no better than chance; 0: any number */
+	int64_t precision;	     /* auto, f32, bf16 */
 };
 extern const struct cfg_field train_fields[];
-/* NASC_CONFIG: a batch that is no multiple of its shard, or bf16 on a CPU without it. */
+/* NASC_CONFIG: a batch that is no multiple of its shard, a warm-up as long as the training,
+ * class weights that are none, or bf16 on a CPU without it. */
 enum nasc_status train_check(const struct train_cfg *cfg, struct nasc_err *err);
 
 struct train_progress {

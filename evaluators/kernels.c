@@ -1,3 +1,7 @@
+#include "kernels.h"
+
+#include <math.h>
+
 #include "rows.h"
 
 /* Compiled once per instruction set, with KERNELS naming the table.
@@ -461,6 +465,24 @@ static void sgd(float *w, float *v, const float *g, size_t n, float rate, float 
 	}
 }
 
+static void adamw(float *w, float *m, float *v, const float *g, size_t n,
+		  const struct kernel_adamw *a)
+{
+	const struct kernel_adamw k = *a;
+
+	for (size_t i = 0; i < n; i++) {
+		m[i] = k.beta1 * m[i] + (1 - k.beta1) * g[i];
+		v[i] = k.beta2 * v[i] + (1 - k.beta2) * g[i] * g[i];
+		w[i] = k.shrink * w[i] - k.rate * m[i] / (sqrtf(v[i]) * k.root + k.epsilon);
+	}
+}
+
+static void average(float *dst, const float *src, size_t n, float part)
+{
+	for (size_t i = 0; i < n; i++)
+		dst[i] += part * (src[i] - dst[i]);
+}
+
 /* The two storages of each kernel. */
 #define STORED(name, params, ...)                                                                  \
 	static void name##_f32 params                                                              \
@@ -512,6 +534,6 @@ STORED(to_f32, (struct rows src, float *dst, size_t n, size_t c), src, dst, n, c
 	{                                                                                          \
 		stats##s, norm##s, norm_back##s, affine##s, copy##s, zero##s, act##s, act_back##s, \
 			add##s, pool##s, pool_back##s, mean##s, mean_back##s, depthwise_back##s,   \
-			signs##s, from_f32##s, to_f32##s, sum, sgd                                 \
+			signs##s, from_f32##s, to_f32##s, sum, sgd, adamw, average                 \
 	}
 const struct kernels KERNELS[2] = { TABLE(_f32), TABLE(_bf16) };

@@ -48,6 +48,12 @@ static inline size_t kernel_signs_words(size_t n, size_t c) /* an even number */
 	return (n * ((c + KERNEL_BLOCK - 1) / KERNEL_BLOCK * KERNEL_BLOCK) / 64 + KERNEL_BLOCK) * 2;
 }
 
+struct kernel_adamw {
+	float beta1, beta2, epsilon;
+	float rate, root; /* 1 / (1 - beta1^t) of the rate, 1 / sqrt(1 - beta2^t) */
+	float shrink;	  /* 1 - rate * decay */
+};
+
 struct kernels {
 	/* Sums of x and x * x of each channel. */
 	void (*stats)(struct rows x, size_t n, size_t c, double *sum, double *sum_sq);
@@ -89,6 +95,12 @@ struct kernels {
 	 * Source: Sutskever et al., ICML 2013, in the form of PyTorch's SGD. */
 	void (*sgd)(float *w, float *v, const float *g, size_t n, float rate, float momentum,
 		    float decay);
+	/* m, v: means of g and g * g; w *= shrink; w -= rate * m / (sqrt(v) * root + epsilon).
+	 * Source: Loshchilov & Hutter, ICLR 2019, in the form of PyTorch's AdamW. */
+	void (*adamw)(float *w, float *m, float *v, const float *g, size_t n,
+		      const struct kernel_adamw *a);
+	void (*average)(float *dst, const float *src, size_t n,
+			float part); /* += part of the way */
 };
 
 /* The fastest table this CPU can run. */

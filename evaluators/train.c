@@ -1,6 +1,9 @@
 #include "engine.h"
 #include "trainer.h"
 
+#include <string.h>
+
+static const char *const optimizer_names[] = { "sgd", "adamw", NULL };
 static const char *const precision_names[] = { "auto", "f32", "bf16", NULL };
 
 const struct cfg_field train_fields[] = {
@@ -14,19 +17,70 @@ const struct cfg_field train_fields[] = {
 		      "images of one step; a multiple of shard"),
 	CFG_INT_FIELD(struct train_cfg, shard, "32", 1, 4096, "images",
 		      "images whose batch norm statistics are taken together"),
+	CFG_CHOICE_FIELD(struct train_cfg, optimizer, "sgd", optimizer_names,
+			 "sgd: with Nesterov's momentum; adamw wants a rate of about 0.003"),
 	CFG_REAL_FIELD(struct train_cfg, rate, "0.1", 0, 100, UNIT_NONE, "",
-		       "learning rate at the start; a cosine takes it to 0"),
+		       "learning rate behind the warm-up; a cosine takes it to 0"),
+	CFG_REAL_FIELD(struct train_cfg, warmup, "0", 0, 10000, UNIT_NONE, "epochs",
+		       "over which the rate rises in a straight line"),
 	CFG_REAL_FIELD(struct train_cfg, momentum, "0.9", 0, 1, UNIT_NONE, "",
-		       "of Nesterov's method"),
+		       "of sgd, by Nesterov's method"),
+	CFG_REAL_FIELD(struct train_cfg, beta1, "0.9", 0, 0.999999, UNIT_NONE, "",
+		       "of adamw: decay of the mean of the gradients"),
+	CFG_REAL_FIELD(struct train_cfg, beta2, "0.999", 0, 0.999999, UNIT_NONE, "",
+		       "of adamw: decay of the mean of their squares"),
+	CFG_REAL_FIELD(struct train_cfg, epsilon, "1e-8", 1e-12, 1, UNIT_NONE, "",
+		       "of adamw: keeps it from dividing by 0"),
 	CFG_REAL_FIELD(struct train_cfg, weight_decay, "1e-4", 0, 1, UNIT_NONE, "",
 		       "pull of the weights to 0; not on biases and batch norms"),
+	CFG_REAL_FIELD(struct train_cfg, ema, "0", 0, 0.999999, UNIT_NONE, "",
+		       "decay of a running average of the weights, which is what is kept in the "
+		       "end, as 0.999; 0: the last weights"),
+	CFG_REAL_FIELD(struct train_cfg, label_smoothing, "0", 0, 0.99, UNIT_FRACTION, "",
+		       "part of each label that is spread over all classes"),
+	CFG_STRINGS_FIELD(struct train_cfg, class_weights, "none",
+			  "of the loss: none, balanced (by rarity), or a list of numbers, one a "
+			  "class, of which the ratios count"),
 	CFG_INT_FIELD(struct train_cfg, shift, "0", 0, 64, "pixels",
-		      "images are moved by up to so much in both directions"),
+		      "images are moved by up to so much in both directions, as random crops of "
+		      "padded ones"),
+	CFG_INT_FIELD(struct train_cfg, cutout, "0", 0, 4096, "pixels",
+		      "side of a square that is blanked, anywhere"),
 	CFG_BOOL_FIELD(struct train_cfg, flip, "false", "mirror images left to right at random"),
+	CFG_REAL_FIELD(struct train_cfg, rotate, "0", 0, 180, UNIT_NONE, "degrees",
+		       "images are turned by up to so much either way"),
+	CFG_REAL_FIELD(struct train_cfg, shear, "0", 0, 60, UNIT_NONE, "degrees",
+		       "images are sheared by up to so much either way"),
+	CFG_REAL_FIELD(struct train_cfg, scale, "0", 0, 0.9, UNIT_FRACTION, "",
+		       "images are made larger or smaller by up to so much"),
+	CFG_REAL_FIELD(struct train_cfg, mixup, "0", 0, 4, UNIT_NONE, "",
+		       "alpha of mixup, which trains on mixtures of two images; 0: none"),
+	CFG_INT_FIELD(struct train_cfg, patience, "0", 0, 10000, "epochs",
+		      "behind the warm-up with a loss no better than chance, after which training "
+		      "fails as diverged; 0: any number"),
 	CFG_CHOICE_FIELD(struct train_cfg, precision, "auto", precision_names,
 			 "storage of activations; auto: bf16 on a CPU with AMX, else f32"),
 	CFG_END
 };
+
+static enum nasc_status class_weights_check(const struct cfg_strings *w, struct nasc_err *err)
+{
+	double v, sum = 0;
+
+	if (w->n == 1 && (strcmp(w->v[0], "none") == 0 || strcmp(w->v[0], "balanced") == 0))
+		return NASC_OK;
+	for (size_t i = 0; i < w->n; i++) {
+		if (unit_parse(w->v[i], UNIT_NONE, &v, err))
+			return err->code;
+		if (v < 0)
+			return nasc_fail(err, NASC_CONFIG, "%g is negative", v);
+		sum += v;
+	}
+	if (w->n < 2 || sum <= 0)
+		return nasc_fail(err, NASC_CONFIG,
+				 "must be none, balanced or a list of numbers, one a class");
+	return NASC_OK;
+}
 
 enum nasc_status train_check(const struct train_cfg *cfg, struct nasc_err *err)
 {
@@ -34,6 +88,12 @@ enum nasc_status train_check(const struct train_cfg *cfg, struct nasc_err *err)
 		return nasc_fail(err, NASC_CONFIG,
 				 "batch: %lld images are not a multiple of shard: %lld",
 				 (long long)cfg->batch, (long long)cfg->shard);
+	if (cfg->warmup > 0 && cfg->warmup >= (double)cfg->epochs)
+		return nasc_fail(err, NASC_CONFIG,
+				 "warmup: %g epochs are not less than epochs: %lld", cfg->warmup,
+				 (long long)cfg->epochs);
+	if (class_weights_check(&cfg->class_weights, err))
+		return nasc_wrap(err, "class_weights");
 	if (cfg->precision == PRECISION_BF16 && !plan_has_bf16())
 		return nasc_fail(err, NASC_CONFIG,
 				 "precision: bf16 needs a CPU with AVX-512; auto or f32 would run "

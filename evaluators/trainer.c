@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "engine.h"
+#include "loss.h"
 #include "pool.h"
 #include "rng.h"
 #include "weights.h"
@@ -28,7 +29,10 @@ struct job {
 	struct runner *runner; /* one a thread */
 	float **image;
 	uint8_t **label;
+	float **target; /* NULL: the labels alone */
 	struct batch train;
+	struct loss_rule rule;
+	double chance;			     /* loss of one answer for all images */
 	size_t shards, shard, batch, images; /* a step, a shard, a step, an epoch */
 	float *slot_gradient, *slot_mean, *slot_var;
 	double *slot_loss;
@@ -36,6 +40,7 @@ struct job {
 	size_t done, epoch_steps, steps; /* steps so far, of an epoch, of the whole training */
 	double loss;			 /* sum over the images of the epoch so far */
 	double loss_sum;		 /* of the mean loss of each step */
+	int64_t stuck;			 /* epochs in a row with a loss no better than chance */
 	double start;			 /* clock, s */
 	/* a test */
 	struct batch test;
@@ -70,6 +75,9 @@ static enum nasc_status job_check(const struct train_cfg *cfg, const struct netw
 		return nasc_fail(err, NASC_CONFIG,
 				 "the network tells %u classes apart, the labels are of %u",
 				 net->classes, data->classes);
+	if (cfg->class_weights.n > 1 && cfg->class_weights.n != data->classes)
+		return nasc_fail(err, NASC_CONFIG, "class_weights: %zu numbers for %u classes",
+				 cfg->class_weights.n, data->classes);
 	if (data->n == 0)
 		return nasc_fail(err, NASC_DATA, "there are no training images");
 	return NASC_OK;
@@ -92,6 +100,28 @@ static void job_sizes(struct job *j)
 	j->steps = j->epoch_steps * (size_t)c->epochs;
 }
 
+double *trainer_class_weights(const struct train_cfg *cfg, uint32_t classes, const size_t *count,
+			      struct arena *a)
+{
+	bool balanced = strcmp(cfg->class_weights.v[0], "balanced") == 0;
+	double *weight = ARENA_NEW(a, double, classes), sum = 0, images = 0;
+	struct nasc_err err;
+
+	if (strcmp(cfg->class_weights.v[0], "none") == 0)
+		return NULL;
+	for (uint32_t k = 0; k < classes; k++) {
+		if (balanced)
+			weight[k] = count[k] ? 1 / (double)count[k] : 0;
+		else if (unit_parse(cfg->class_weights.v[k], UNIT_NONE, &weight[k], &err))
+			abort(); /* train_check() read them */
+		sum += weight[k] * (double)count[k];
+		images += (double)count[k];
+	}
+	for (uint32_t k = 0; k < classes && sum > 0; k++)
+		weight[k] *= images / sum;
+	return weight;
+}
+
 static void job_memory(struct job *j)
 {
 	struct arena *a = &j->arena;
@@ -100,20 +130,48 @@ static void job_memory(struct job *j)
 	unsigned threads = j->threads;
 
 	model_create(&j->model, p, a);
+	model_extend(&j->model, j->cfg->optimizer == OPTIMIZER_ADAMW, j->cfg->ema > 0, a);
 	j->runner = ARENA_NEW(a, struct runner, threads);
 	j->image = ARENA_NEW(a, float *, threads);
 	j->label = ARENA_NEW(a, uint8_t *, threads);
 	j->correct = ARENA_NEW(a, uint64_t, threads);
 	j->confusion = ARENA_NEW(a, uint64_t, threads * classes * classes);
+	if (j->cfg->label_smoothing > 0 || j->cfg->mixup > 0 || j->rule.weight)
+		j->target = ARENA_NEW(a, float *, threads);
 	for (unsigned t = 0; t < threads; t++) {
+		if (j->target)
+			j->target[t] = ARENA_NEW(a, float, j->shard *classes);
 		runner_create(&j->runner[t], p, &j->model, a);
-		j->image[t] = ARENA_NEW(a, float, j->shard *pixels);
+		j->image[t] = ARENA_NEW(a, float, (j->shard + BATCH_SPARE) * pixels);
 		j->label[t] = ARENA_NEW(a, uint8_t, j->shard);
 	}
 	j->slot_gradient = ARENA_NEW(a, float, j->shards * p->n_weights);
 	j->slot_mean = ARENA_NEW(a, float, j->shards * p->n_channels);
 	j->slot_var = ARENA_NEW(a, float, j->shards * p->n_channels);
 	j->slot_loss = ARENA_NEW(a, double, j->shards);
+}
+
+static void job_rules(struct job *j)
+{
+	const struct train_cfg *c = j->cfg;
+	const struct dataset *data = j->request->train;
+	size_t *count = ARENA_NEW(&j->arena, size_t, data->classes);
+
+	for (size_t i = 0; i < data->n; i++)
+		count[data->label[i]]++;
+	j->rule = (struct loss_rule){ .smoothing = c->label_smoothing,
+				      .weight = trainer_class_weights(c, data->classes, count,
+								      &j->arena) };
+	j->chance = loss_of_chance(&j->rule, data->classes, count);
+	batch_open(&j->train, data, data, j->plan.input, &j->arena);
+	j->train.augment = (struct augment){ .shift = c->shift,
+					     .flip = c->flip,
+					     .rotate = c->rotate,
+					     .shear = c->shear,
+					     .scale = c->scale,
+					     .cutout = c->cutout,
+					     .mixup = c->mixup,
+					     .step = j->batch };
 }
 
 static enum nasc_status job_open(struct job *j, const struct network *net, struct nasc_err *err)
@@ -131,8 +189,8 @@ static enum nasc_status job_open(struct job *j, const struct network *net, struc
 	if (plan_fits(&j->plan, threads, j->shards, err))
 		return err->code;
 	j->threads = threads;
+	job_rules(j);
 	job_memory(j);
-	batch_open(&j->train, q->train, q->train, j->plan.input, &j->arena);
 	rng_stream(&j->init, q->seed, RNG_INIT, q->id);
 	rng_stream(&j->shuffle, q->seed, RNG_SHUFFLE, q->id);
 	rng_stream(&j->augment, q->seed, RNG_AUGMENT, q->id);
@@ -150,12 +208,29 @@ static void job_close(struct job *j)
 
 /* ---- training ---------------------------------------------------------------- */
 
+/* Of the images of a shard, that is fetched, from @at of the order on. */
+static const float *targets(struct job *j, unsigned t, size_t at)
+{
+	uint32_t classes = j->plan.classes;
+
+	if (!j->target)
+		return NULL;
+	for (size_t i = 0; i < j->shard; i++) {
+		uint8_t other;
+		float mix = batch_mixed(&j->train, at + i, &other);
+
+		loss_target(&j->rule, classes, j->label[t][i], other, (double)mix,
+			    j->target[t] + i * classes);
+	}
+	return j->target[t];
+}
+
 static void shard_train(void *ctx, unsigned t, size_t s)
 {
 	struct job *j = ctx;
 	const struct plan *p = &j->plan;
 	struct runner *r = &j->runner[t];
-	size_t first = j->done % j->epoch_steps * j->batch;
+	size_t at = j->done % j->epoch_steps * j->batch + s * j->shard;
 
 	if (cancelled(j))
 		return;
@@ -163,7 +238,8 @@ static void shard_train(void *ctx, unsigned t, size_t s)
 	r->label = j->label[t];
 	r->n_labels = (uint32_t)j->shard;
 	r->loss_scale = 1 / (double)j->batch;
-	batch_fetch(&j->train, first + s * j->shard, j->shard, j->image[t], j->label[t]);
+	batch_fetch(&j->train, at, j->shard, j->image[t], j->label[t]);
+	r->target = targets(j, t, at);
 	runner_load(r, j->image[t]);
 	runner_forward(r, RUN_TRAIN);
 	runner_backward(r);
@@ -205,18 +281,31 @@ static void statistics_update(struct job *j)
 	m->started = true;
 }
 
-/* Learning rate of step @k of @n: half a cosine (Loshchilov & Hutter, ICLR 2017). */
-static double rate_at(const struct train_cfg *c, size_t k, size_t n)
+double trainer_rate(const struct train_cfg *c, size_t k, size_t steps, size_t epoch_steps)
 {
-	return c->rate * 0.5 * (1 + cos(3.14159265358979323846 * (double)k / (double)n));
+	size_t warm = (size_t)(c->warmup * (double)epoch_steps);
+
+	if (k < warm)
+		return c->rate * (double)(k + 1) / (double)warm;
+	return c->rate * 0.5 *
+	       (1 + cos(3.14159265358979323846 * (double)(k - warm) / (double)(steps - warm)));
 }
 
 /* One step on the next batch. */
 static void step(struct job *j)
 {
+	const struct train_cfg *c = j->cfg;
 	struct model *m = &j->model;
 	size_t n = j->plan.n_weights;
 	double loss = 0;
+	const struct update u = { .adamw = c->optimizer == OPTIMIZER_ADAMW,
+				  .rate = trainer_rate(c, j->done, j->steps, j->epoch_steps),
+				  .momentum = c->momentum,
+				  .decay = c->weight_decay,
+				  .beta1 = c->beta1,
+				  .beta2 = c->beta2,
+				  .epsilon = c->epsilon,
+				  .average = c->ema };
 
 	pool_run(j->pool, j->shards, shard_train, j);
 	memcpy(m->gradient, j->slot_gradient, n * sizeof(float));
@@ -225,7 +314,7 @@ static void step(struct job *j)
 	for (size_t s = 0; s < j->shards; s++)
 		loss += j->slot_loss[s];
 	statistics_update(j);
-	model_step(m, rate_at(j->cfg, j->done, j->steps), j->cfg->momentum, j->cfg->weight_decay);
+	model_step(m, &u);
 	runner_pack(&j->runner[0]);
 	j->loss += loss;
 	j->loss_sum += loss / (double)j->batch;
@@ -247,28 +336,46 @@ static void show(const struct job *j)
 		q->progress(&p, q->ctx);
 }
 
+/* A loss that is not finite, or that stays with that of one answer for all images. */
+static enum nasc_status diverged(struct job *j, struct nasc_err *err)
+{
+	double epoch = (double)(j->done / j->epoch_steps), mean;
+
+	if (!isfinite(j->loss))
+		return nasc_fail(err, NASC_FAIL,
+				 "training diverged: the loss is not finite after %zu of %zu steps",
+				 j->done, j->steps);
+	if (j->done % j->epoch_steps || epoch - 1 < j->cfg->warmup)
+		return NASC_OK;
+	mean = j->loss / (double)(j->epoch_steps * j->batch);
+	j->stuck = mean >= j->chance ? j->stuck + 1 : 0;
+	if (j->cfg->patience == 0 || j->stuck < j->cfg->patience)
+		return NASC_OK;
+	return nasc_fail(err, NASC_FAIL,
+			 "training diverged: over %lld epochs the loss, now %.4f, is no better "
+			 "than that of chance, %.4f",
+			 (long long)j->stuck, mean, j->chance);
+}
+
 static enum nasc_status job_train(struct job *j, struct nasc_err *err)
 {
-	const struct train_cfg *c = j->cfg;
-
 	model_init(&j->model, &j->init);
 	runner_pack(&j->runner[0]);
 	batch_choose(&j->train, j->images, &j->shuffle);
 	while (j->done < j->steps) {
 		if (j->done % j->epoch_steps == 0) {
-			batch_shuffle(&j->train, &j->shuffle, &j->augment, c->shift, c->flip);
+			batch_shuffle(&j->train, &j->shuffle, &j->augment);
 			j->loss = 0;
 		}
 		step(j);
 		if (cancelled(j))
 			return nasc_fail(err, NASC_INTERRUPTED, "stopped while training");
-		if (!isfinite(j->loss))
-			return nasc_fail(err, NASC_FAIL,
-					 "training diverged: the loss is not finite after %zu of "
-					 "%zu steps",
-					 j->done, j->steps);
+		if (diverged(j, err))
+			return err->code;
 		show(j);
 	}
+	model_swap_average(&j->model);
+	runner_pack(&j->runner[0]);
 	return NASC_OK;
 }
 
@@ -287,6 +394,7 @@ static void shard_test(void *ctx, unsigned t, size_t s)
 	conv_use_one_thread();
 	batch_fetch(&j->test, at, some, j->image[t], j->label[t]);
 	r->label = j->label[t];
+	r->target = NULL;
 	r->n_labels = (uint32_t)some;
 	runner_load(r, j->image[t]);
 	runner_forward(r, RUN_INFER);

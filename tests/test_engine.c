@@ -269,7 +269,8 @@ Test(engine, loss_and_step_by_hand)
 	for (int k = 0; k < 2; k++) {
 		double d = q - 1 + decay * w;
 
-		model_step(&b.model, rate, momentum, decay);
+		model_step(&b.model,
+			   &(struct update){ .rate = rate, .momentum = momentum, .decay = decay });
 		v = momentum * v + d;
 		w -= rate * (d + momentum * v);
 	}

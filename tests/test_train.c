@@ -15,108 +15,13 @@
 #include "json.h"
 #include "leak.h"
 #include "rng.h"
+#include "train_fixture.h"
 
 /* Training as a whole: bits, learning, failures, the weights file. */
 
 TestSuite(train, .fini = no_leaks);
 
 extern const struct evaluator_ops evaluator_train;
-
-/* train_network() with the streams of seed 5, id 9. */
-#define TRAIN(arena, report, err, ...)                                                             \
-	train_network(&(struct train_request){ .seed = 5, .id = 9, __VA_ARGS__ }, arena, report,   \
-		      err)
-
-static struct train_cfg defaults(struct arena *a)
-{
-	struct train_cfg cfg;
-
-	cfg_defaults(train_fields, a, &cfg, sizeof cfg);
-	return cfg;
-}
-
-/* Four classes told apart by the quarter of the image that is bright; noise on all. */
-static void quarters(struct arena *a, size_t n, uint64_t seed, struct dataset *d)
-{
-	uint8_t *image = ARENA_NEW(a, uint8_t, n * 64), *label = ARENA_NEW(a, uint8_t, n);
-	struct rng rng;
-
-	rng_stream(&rng, seed, RNG_SAMPLE, 0);
-	for (size_t i = 0; i < n; i++) {
-		label[i] = (uint8_t)rng_below(&rng, 4);
-		for (size_t p = 0; p < 64; p++) {
-			size_t quarter = p / 32 * 2 + p % 8 / 4;
-			uint64_t bright = quarter == label[i] ? 60 : 0;
-
-			image[i * 64 + p] = (uint8_t)(rng_below(&rng, 190) + bright);
-		}
-	}
-	*d = (struct dataset){ .n = n,
-			       .shape = { 8, 8, 1 },
-			       .classes = 4,
-			       .image = image,
-			       .label = label,
-			       .mean = { .4f },
-			       .std = { .22f } };
-}
-
-/* DenseNet of two blocks: batch norm, ReLU, convolution, concatenation a layer. */
-static void densenet(struct arena *a, struct net_shape in, uint32_t stem, uint32_t layers,
-		     uint32_t growth, uint32_t classes, struct network *net)
-{
-	struct nasc_err err = { 0 };
-	uint32_t x, c = stem;
-
-	network_init(net, a, in);
-	x = network_conv2d(net, 0, c, 3, 1, 1, NET_SAME, false);
-	for (int block = 0; block < 2; block++) {
-		for (uint32_t i = 0; i < layers; i++) {
-			uint32_t y = network_unary(net, NET_BATCH_NORM, x), both[2] = { x, 0 };
-
-			y = network_unary(net, NET_RELU, y);
-			both[1] = network_conv2d(net, y, growth, 3, 1, 1, NET_SAME, false);
-			x = network_merge(net, NET_CONCAT, both, 2);
-			c += growth;
-		}
-		x = network_unary(net, NET_RELU, network_unary(net, NET_BATCH_NORM, x));
-		if (block == 0) {
-			c /= 2;
-			x = network_conv2d(net, x, c, 1, 1, 1, NET_SAME, false);
-			x = network_pool(net, NET_AVG_POOL, x, 2, 2, NET_VALID);
-		}
-	}
-	x = network_unary(net, NET_GLOBAL_POOL, x);
-	network_unary(net, NET_SOFTMAX, network_dense(net, x, classes, true));
-	cr_assert_eq(network_infer(net, &err), NASC_OK, "%s", err.msg);
-}
-
-static void temporary(char path[64])
-{
-	int fd;
-
-	snprintf(path, 64, "%s", "/tmp/nasc-train-XXXXXX");
-	fd = mkstemp(path);
-	cr_assert_geq(fd, 0);
-	close(fd);
-}
-
-/* The bytes of the weights after training with @threads. */
-static char *weights_after(struct arena *a, const struct train_cfg *cfg, const struct network *net,
-			   const struct dataset *data, unsigned threads, size_t *n,
-			   struct train_report *report)
-{
-	struct nasc_err err = { 0 };
-	char path[64], *text;
-
-	temporary(path);
-	cr_assert_eq(TRAIN(a, report, &err, .cfg = cfg, .net = net, .train = data,
-			   .validation = data, .test = data, .threads = threads,
-			   .weights_path = path),
-		     NASC_OK, "%s", err.msg);
-	cr_assert_eq(file_read(path, 1 << 24, a, &text, n, &err), NASC_OK, "%s", err.msg);
-	unlink(path);
-	return text;
-}
 
 Test(train, any_number_of_threads_gives_the_same_bits)
 {
@@ -549,19 +454,20 @@ Test(train, images_shifted_and_flipped)
 	uint8_t got;
 
 	batch_open(&b, &data, &data, data.shape, &a);
-	b.view[0] = (struct batch_view){ -1, 0, false };
+	b.view[0] = (struct batch_view){ .dx = -1 };
 	batch_fetch(&b, 0, 1, out, &got);
 	check_image("one to the right", out, right, 6);
-	b.view[0] = (struct batch_view){ 0, -1, false };
+	b.view[0] = (struct batch_view){ .dy = -1 };
 	batch_fetch(&b, 0, 1, out, &got);
 	check_image("one down", out, down, 6);
-	b.view[0] = (struct batch_view){ 0, 0, true };
+	b.view[0] = (struct batch_view){ .flip = true };
 	batch_fetch(&b, 0, 1, out, &got);
 	check_image("flipped", out, flipped, 6);
 	rng_stream(&shuffle, 1, RNG_SHUFFLE, 1);
 	rng_stream(&augment, 1, RNG_AUGMENT, 1);
+	b.augment = (struct augment){ .shift = 2, .flip = true };
 	for (int i = 0; i < 200; i++) {
-		batch_shuffle(&b, &shuffle, &augment, 2, true);
+		batch_shuffle(&b, &shuffle, &augment);
 		cr_assert(abs(b.view[0].dx) <= 2 && abs(b.view[0].dy) <= 2);
 		seen_dx |= 1u << (b.view[0].dx + 2);
 		seen_flip |= 1u << b.view[0].flip;
@@ -585,7 +491,7 @@ Test(train, an_epoch_shows_every_chosen_image_once)
 	rng_stream(&augment, 1, RNG_AUGMENT, 1);
 	batch_choose(&b, 40, &shuffle);
 	for (int epoch = 0; epoch < 3; epoch++) {
-		batch_shuffle(&b, &shuffle, &augment, 0, false);
+		batch_shuffle(&b, &shuffle, &augment);
 		for (size_t i = 0; i < b.n; i++)
 			count[b.order[i]]++;
 	}
