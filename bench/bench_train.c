@@ -192,7 +192,9 @@ static void profile_step(struct runner *r, struct model *m, const struct options
 		out->update += clock_s() - t0;
 	}
 	t0 = clock_s();
-	model_step(m, o->cfg.rate, o->cfg.momentum, o->cfg.weight_decay);
+	model_step(m, &(struct update){ .rate = o->cfg.rate,
+					.momentum = o->cfg.momentum,
+					.decay = o->cfg.weight_decay });
 	runner_pack(r);
 	out->update += clock_s() - t0;
 }

@@ -369,19 +369,10 @@ struct plan_memory plan_memory(const struct plan *p)
 enum nasc_status plan_fits(const struct plan *p, size_t runners, size_t gradients,
 			   struct nasc_err *err)
 {
-<<<<<<< HEAD
 	struct plan_memory m = plan_memory(p);
 	double vector = (double)p->n_weights * sizeof(float);
 	double runner = (double)m.tensors + (double)m.gradients - vector + (double)m.scratch;
-	double model = (double)m.weights + (double)m.packed + vector;
-=======
-	double weights = (double)p->n_weights * sizeof(float);
-	double runner =
-		(double)p->bytes + (double)p->gradient_bytes + (double)p->scratch_bytes + weights;
-	/* Gradient, what the optimizer keeps, average. */
-	double model = 5 * weights + (double)p->packed_bytes;
-	double need = model + (double)runners * runner + (double)gradients * weights;
->>>>>>> b1ff253 (Give training a recipe: AdamW, warm-up, averages of the weights, label smoothing, class weights, mixup, cutout, turns and scales)
+	double model = (double)m.weights + (double)m.packed + 3 * vector; /* AdamW's, average */
 
 	return memory_fits(model + (double)runners * runner + (double)gradients * vector, err);
 }

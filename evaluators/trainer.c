@@ -339,13 +339,14 @@ static void show(const struct job *j)
 /* A loss that is not finite, or that stays with that of one answer for all images. */
 static enum nasc_status diverged(struct job *j, struct nasc_err *err)
 {
-	double epoch = (double)(j->done / j->epoch_steps), mean;
+	size_t epoch = j->done / j->epoch_steps;
+	double mean;
 
 	if (!isfinite(j->loss))
 		return nasc_fail(err, NASC_FAIL,
 				 "training diverged: the loss is not finite after %zu of %zu steps",
 				 j->done, j->steps);
-	if (j->done % j->epoch_steps || epoch - 1 < j->cfg->warmup)
+	if (j->done % j->epoch_steps || (double)epoch - 1 < j->cfg->warmup)
 		return NASC_OK;
 	mean = j->loss / (double)(j->epoch_steps * j->batch);
 	j->stuck = mean >= j->chance ? j->stuck + 1 : 0;
