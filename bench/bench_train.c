@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "batch.h"
@@ -72,9 +73,18 @@ struct worker {
 	pthread_barrier_t *barrier;
 	uint64_t id;
 	size_t step;
-	double begin, end;
+	double begin, end, cpu_begin, cpu_end;
 	const char *precision;
 };
+
+/* Of the calling thread [s]. */
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 /* All workers begin to be measured at once, when each has warmed up. */
 static void step_done(const struct train_progress *p, void *ctx)
@@ -83,9 +93,11 @@ static void step_done(const struct train_progress *p, void *ctx)
 
 	(void)p;
 	w->end = clock_s();
+	w->cpu_end = cpu_s();
 	if (++w->step == WARM_UP) {
 		pthread_barrier_wait(w->barrier);
 		w->begin = clock_s();
+		w->cpu_begin = cpu_s();
 	}
 }
 
@@ -111,15 +123,21 @@ static void *worker_run(void *ctx)
 	return NULL;
 }
 
-static double images_per_s(const struct options *o, const struct network *net,
-			   const char **precision)
+struct speed {
+	double images_per_s;	 /* of all workers, until the slowest is through */
+	double images_per_cpu_s; /* the same by processor time, steadier on a busy machine */
+	const char *precision;
+};
+
+static struct speed speed_measure(const struct options *o, const struct network *net)
 {
 	size_t n = (o->steps + WARM_UP) * (size_t)o->cfg.batch;
 	struct worker *worker = calloc(o->workers, sizeof *worker);
 	pthread_barrier_t barrier;
 	struct arena a = { 0 };
 	struct dataset data;
-	double slowest = 0;
+	double slowest = 0, cpu = 0;
+	struct speed speed;
 
 	if (!worker || pthread_barrier_init(&barrier, NULL, o->workers))
 		fail("workers", strerror(errno));
@@ -134,12 +152,14 @@ static double images_per_s(const struct options *o, const struct network *net,
 	for (unsigned k = 0; k < o->workers; k++) {
 		pthread_join(worker[k].thread, NULL);
 		slowest = fmax(slowest, worker[k].end - worker[k].begin);
+		cpu += worker[k].cpu_end - worker[k].cpu_begin;
 	}
-	*precision = worker[0].precision;
+	n = o->workers * o->steps * (size_t)o->cfg.batch;
+	speed = (struct speed){ (double)n / slowest, (double)n / cpu, worker[0].precision };
 	pthread_barrier_destroy(&barrier);
 	arena_free(&a);
 	free(worker);
-	return (double)(o->workers * o->steps) * (double)o->cfg.batch / slowest;
+	return speed;
 }
 
 /* ---- where the time goes ------------------------------------------------------- */
@@ -284,21 +304,21 @@ static void measure(const struct train_net *s, const struct options *o)
 	struct profile f;
 	struct network net;
 	struct plan plan;
-	const char *precision;
-	double rate;
+	struct speed speed;
 
 	train_net_make(s, &a, &net);
-	rate = images_per_s(o, &net, &precision);
+	speed = speed_measure(o, &net);
 	conv_use_one_thread();
-	if (plan_create(&net, (uint32_t)o->cfg.shard, strcmp(precision, "bf16") == 0, PLAN_TRAIN,
-			&a, &plan, &err))
+	if (plan_create(&net, (uint32_t)o->cfg.shard, strcmp(speed.precision, "bf16") == 0,
+			PLAN_TRAIN, &a, &plan, &err))
 		fail(s->name, err.msg);
 	printf(o->json ? "{\"net\": \"%s\", \"params\": %llu, \"precision\": \"%s\", \"batch\": "
-			 "%lld, \"shard\": %lld, \"workers\": %u, \"images_per_s\": %.1f"
+			 "%lld, \"shard\": %lld, \"workers\": %u, \"images_per_s\": %.1f, "
+			 "\"images_per_cpu_s\": %.1f"
 		       : "%-7s %6llu parameters  %s  batch %lld  shard %lld  workers %u  %.1f "
-			 "images/s\n",
-	       s->name, (unsigned long long)s->params, precision, (long long)o->cfg.batch,
-	       (long long)o->cfg.shard, o->workers, rate);
+			 "images/s, %.1f a second of processor time\n",
+	       s->name, (unsigned long long)s->params, speed.precision, (long long)o->cfg.batch,
+	       (long long)o->cfg.shard, o->workers, speed.images_per_s, speed.images_per_cpu_s);
 	memory_print(o, &plan);
 	if (o->shares) {
 		profile(o, &plan, &f);

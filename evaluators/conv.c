@@ -230,23 +230,23 @@ void conv_bind(struct conv_run *r, const struct conv *c, const struct conv_memor
 	for (int p = 0; p < CONV_PASSES; p++)
 		if (c->pass[p])
 			give(r, (enum conv_pass)p, DNNL_ARG_SCRATCHPAD, &c->scratch[p], m->scratch);
-	give(r, CONV_FORWARD, DNNL_ARG_SRC, &c->src, m->src);
+	give(r, CONV_FORWARD, DNNL_ARG_SRC, &c->src, NULL);
 	give(r, CONV_FORWARD, DNNL_ARG_WEIGHTS, &c->packed[CONV_FORWARD], m->packed[CONV_FORWARD]);
-	give(r, CONV_FORWARD, DNNL_ARG_DST, &c->dst, m->dst);
+	give(r, CONV_FORWARD, DNNL_ARG_DST, &c->dst, NULL);
 	if (c->shape.bias)
 		give(r, CONV_FORWARD, DNNL_ARG_BIAS, &c->bias_md, m->bias);
 	bind_pack(r, CONV_FORWARD, m);
 	if (c->pass[CONV_BACK_DATA]) {
-		give(r, CONV_BACK_DATA, DNNL_ARG_DIFF_DST, &c->dst, m->diff_dst);
+		give(r, CONV_BACK_DATA, DNNL_ARG_DIFF_DST, &c->dst, NULL);
 		give(r, CONV_BACK_DATA, DNNL_ARG_WEIGHTS, &c->packed[CONV_BACK_DATA],
 		     m->packed[CONV_BACK_DATA]);
-		give(r, CONV_BACK_DATA, DNNL_ARG_DIFF_SRC, &c->src, m->diff_src);
+		give(r, CONV_BACK_DATA, DNNL_ARG_DIFF_SRC, &c->src, NULL);
 		bind_pack(r, CONV_BACK_DATA, m);
 	}
 	if (!c->pass[CONV_BACK_WEIGHTS])
 		return;
-	give(r, CONV_BACK_WEIGHTS, DNNL_ARG_SRC, &c->src, m->src);
-	give(r, CONV_BACK_WEIGHTS, DNNL_ARG_DIFF_DST, &c->dst, m->diff_dst);
+	give(r, CONV_BACK_WEIGHTS, DNNL_ARG_SRC, &c->src, NULL);
+	give(r, CONV_BACK_WEIGHTS, DNNL_ARG_DIFF_DST, &c->dst, NULL);
 	give(r, CONV_BACK_WEIGHTS, DNNL_ARG_DIFF_WEIGHTS, dw, m->packed[CONV_BACK_WEIGHTS]);
 	if (c->shape.bias)
 		give(r, CONV_BACK_WEIGHTS, DNNL_ARG_DIFF_BIAS, &c->bias_md, m->diff_bias);
@@ -269,8 +269,22 @@ void conv_pack(const struct conv_run *r, dnnl_stream_t stream)
 			must(dnnl_primitive_execute(r->conv->pack[p], stream, 2, r->pack_arg[p]));
 }
 
-void conv_execute(const struct conv_run *r, enum conv_pass pass, dnnl_stream_t stream)
+static void move(const struct conv_run *r, enum conv_pass pass, int arg, void *at)
 {
+	for (int i = 0; i < r->n_arg[pass]; i++)
+		if (r->arg[pass][i].arg == arg)
+			must(dnnl_memory_set_data_handle(r->arg[pass][i].memory, at));
+}
+
+void conv_execute(const struct conv_run *r, enum conv_pass pass, void *a, void *b,
+		  dnnl_stream_t stream)
+{
+	move(r, pass, pass == CONV_BACK_DATA ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, a);
+	move(r, pass,
+	     pass == CONV_FORWARD     ? DNNL_ARG_DST
+	     : pass == CONV_BACK_DATA ? DNNL_ARG_DIFF_SRC
+				      : DNNL_ARG_DIFF_DST,
+	     b);
 	must(dnnl_primitive_execute(r->conv->pass[pass], stream, r->n_arg[pass], r->arg[pass]));
 	if (pass == CONV_BACK_WEIGHTS)
 		must(dnnl_primitive_execute(r->conv->unpack, stream, 2, r->unpack_arg));

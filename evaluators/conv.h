@@ -57,9 +57,8 @@ static inline bool conv_has_pass(const struct conv_shape *s, enum conv_pass pass
 					   : true;
 }
 
-/* The memory one thread runs a convolution on. */
+/* The memory one thread runs a convolution on, but for what it reads and writes. */
 struct conv_memory {
-	void *src, *dst, *diff_dst, *diff_src;		  /* diff_src NULL without back data */
 	float *weights, *bias, *diff_weights, *diff_bias; /* plain f32 */
 	void *packed[CONV_PASSES]; /* forward and back data shared, gradient its own */
 	void *scratch;
@@ -75,6 +74,9 @@ void conv_bind(struct conv_run *r, const struct conv *c, const struct conv_memor
 void conv_unbind(struct conv_run *r); /* fine on {0} */
 
 void conv_pack(const struct conv_run *r, dnnl_stream_t stream); /* weights changed */
-/* CONV_BACK_WEIGHTS leaves the gradients in diff_weights and diff_bias. */
-void conv_execute(const struct conv_run *r, enum conv_pass pass, dnnl_stream_t stream);
+/* CONV_FORWARD: @a input, @b output; CONV_BACK_DATA: gradients of the output, of the input;
+ * CONV_BACK_WEIGHTS: input, gradient of the output; it leaves the gradients in diff_weights and
+ * diff_bias. */
+void conv_execute(const struct conv_run *r, enum conv_pass pass, void *a, void *b,
+		  dnnl_stream_t stream);
 #endif

@@ -27,7 +27,10 @@
  * they are taken once however many norms read it. Its backward pass adds
  * scale * g at once, and the rest, which is affine in x per channel
  * (slope * x + offset), only when the tensor's producer needs the gradient:
- * one pass over memory a norm instead of two. */
+ * one pass over memory a norm instead of two.
+ *
+ * Between two such sums over all images of a shard, phases are run for as many
+ * images at a time as a core's cache holds. */
 
 #define PLAN_NONE UINT32_MAX
 
@@ -90,8 +93,8 @@ struct plan_norm {
 };
 struct plan_conv {
 	struct conv conv;
-	uint32_t weights, bias; /* params; bias PLAN_NONE */
-	struct plan_operand src, dst, diff_dst, diff_src;
+	uint32_t op, weights, bias; /* params; bias PLAN_NONE */
+	bool in_parts; /* by a few images at a time, whose weight gradients are summed */
 	size_t packed_at[2], gradient_at; /* in the model's and runner's packed memory */
 };
 struct plan_code { /* the output of a ReLU, for proxies */
@@ -102,7 +105,13 @@ struct plan_code { /* the output of a ReLU, for proxies */
 };
 struct plan_buffer {
 	size_t bytes, at;
-	uint32_t first, last; /* phases */
+	uint32_t first, last; /* phases: of the first and last segment with a use */
+	uint32_t pixels, stride;
+	uint32_t images; /* of the shard, or of a segment: then each few images lie there in turn */
+};
+/* Phases that are run for @images images of the shard at a time. */
+struct plan_segment {
+	uint32_t first, end, images;
 };
 
 /* What the runners of a plan can do: nothing is prepared for the rest. */
@@ -123,6 +132,8 @@ struct plan {
 	uint32_t classes;
 	size_t n_phases, cap_phases, n_forward;
 	struct phase *phase;
+	size_t n_segments;
+	struct plan_segment *segment; /* the loss is one of its own */
 	size_t n_buffers, cap_buffers;
 	struct plan_buffer *buffer;
 	size_t n_convs, n_norms, n_params, n_codes;
@@ -138,6 +149,7 @@ struct plan {
 	size_t n_slots;	   /* entries of the scale and shift vectors */
 	size_t bytes;	   /* of a runner's tensors */
 	size_t packed_bytes, gradient_bytes, scratch_bytes;
+	size_t n_part; /* f32 in the largest weight gradient that is summed from parts */
 };
 
 /* Lower @net for shards of @images images. Everything but oneDNN's objects is in
@@ -165,6 +177,8 @@ bool plan_has_bf16(void);
 /* What the last bits of every result depend on: precision, oneDNN, instruction set. */
 void plan_machine(bool bf16, char text[128]);
 
+/* plan_segments.c: cut the phases into segments, and say how many images run at a time. */
+void plan_segments(struct plan *p);
 /* plan_place.c: give every buffer its place, so that none overlaps another that
  * is alive at the same time. */
 void plan_place(struct plan *p);
@@ -213,19 +227,23 @@ enum runner_mode { RUN_TRAIN, RUN_INFER };
 struct runner {
 	const struct plan *plan;
 	const struct model *model;
-	const atomic_bool *cancel; /* looked at before each phase of a forward; NULL: never */
+	const atomic_bool *cancel; /* looked at before each phase; NULL: never */
 	/* Called in a forward with each of the plan's codes, in order, while it lasts. May be
-	 * NULL. */
+	 * NULL; not with PLAN_TRAIN, whose codes are made a few images at a time. */
 	void (*see_code)(void *ctx, const struct plan_code *c);
 	void *see_ctx;
-	char *mem; /* plan->bytes: `pages`, or in the arena */
+	size_t code; /* the next to be seen */
+	char *mem;   /* plan->bytes: `pages`, or in the arena */
 	void *pages;
 	struct conv_run *conv;
 	dnnl_stream_t stream;
 	float *gradient;			      /* n_weights, of the last shard */
 	float *mean, *var, *inv_std, *slope, *offset; /* n_channels */
 	float *scale, *shift;			      /* n_slots */
-	double *sum, *sum2;
+	double *sum, *sum2;		 /* n_channels: statistics of the forward pass */
+	double *sum_g, *sum_gx;		 /* n_slots: of the norms' backward passes */
+	float *part, *part_bias;	 /* n_part: gradient of a few images */
+	uint32_t first, count;		 /* images of the shard that are being run */
 	float *logits, *logits_gradient; /* images * classes, f32 */
 	const uint8_t *label;
 	const float *target; /* n_labels * classes, see loss.h; NULL: the labels alone */
@@ -251,11 +269,14 @@ static inline bool runner_cancelled(const struct runner *r)
 {
 	return r->cancel && atomic_load_explicit(r->cancel, memory_order_relaxed);
 }
+/* From the first image that is being run on. */
 static inline struct rows runner_rows(const struct runner *r, struct plan_operand o)
 {
+	const struct plan_buffer *b = &r->plan->buffer[o.buffer];
 	size_t size = r->plan->bf16 ? 2 : 4;
+	size_t row = b->images < r->plan->images ? 0 : (size_t)r->first * b->pixels;
 
-	return (struct rows){ r->mem + r->plan->buffer[o.buffer].at + o.offset * size, o.stride,
+	return (struct rows){ r->mem + b->at + (row * o.stride + o.offset) * size, o.stride,
 			      o.whole };
 }
 #endif

@@ -22,8 +22,6 @@
 
 INLINE void stats(struct rows x, size_t n, size_t c, double *sum, double *sum_sq, bool bf16)
 {
-	for (size_t i = 0; i < c; i++)
-		sum[i] = sum_sq[i] = 0;
 	for (size_t p0 = 0; p0 < n; p0 += TILE) {
 		size_t p1 = min_size(p0 + TILE, n);
 
@@ -124,8 +122,6 @@ INLINE void norm_back_to(const struct norm_back *b, size_t n, size_t c, enum des
 
 INLINE void norm_back(const struct norm_back *b, size_t n, size_t c, bool bf16)
 {
-	for (size_t i = 0; i < c; i++)
-		b->sum_g[i] = b->sum_gx[i] = 0;
 	if (!b->want_dst) {
 		norm_back_to(b, n, c, DST_NONE, bf16);
 		return;
@@ -388,8 +384,6 @@ INLINE vf depthwise_tap(const struct kernel_window *w, struct rows x, struct row
 INLINE void depthwise_back(const struct kernel_window *w, struct rows x, struct rows g, size_t c,
 			   float *dw, size_t pitch, bool bf16)
 {
-	for (size_t i = 0; i < w->kh * w->kw * pitch; i++)
-		dw[i] = 0;
 	for (size_t image = 0; image < w->images; image++)
 		for (size_t at = 0; at < c; at += LANES)
 			for (size_t tap = 0; tap < w->kh * w->kw; tap++) {

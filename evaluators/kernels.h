@@ -40,7 +40,7 @@ struct norm_back {
 	const float *scale, *shift, *mean;
 	enum kernel_act act;
 	bool want_dst, accumulate;
-	double *sum_g, *sum_gx; /* c: sums of g' and g' * (x - mean), g' = g behind act */
+	double *sum_g, *sum_gx; /* c: added to, sums of g' and g' * (x - mean), g' = g behind act */
 };
 
 static inline size_t kernel_signs_words(size_t n, size_t c) /* an even number */
@@ -55,12 +55,12 @@ struct kernel_adamw {
 };
 
 struct kernels {
-	/* Sums of x and x * x of each channel. */
+	/* Adds the sums of x and x * x of each channel. */
 	void (*stats)(struct rows x, size_t n, size_t c, double *sum, double *sum_sq);
 	/* y = act(scale * x + shift); scale, shift: c rounded up to the block. */
 	void (*norm)(struct rows x, struct rows y, size_t n, size_t c, const float *scale,
 		     const float *shift, enum kernel_act act);
-	/* dst (+)= scale * g', and the sums. */
+	/* dst (+)= scale * g', and adds the sums. */
 	void (*norm_back)(const struct norm_back *b, size_t n, size_t c);
 	/* dst (+)= g + slope * x + offset; slope, offset: readable to the block. */
 	void (*affine)(struct rows g, struct rows x, struct rows dst, size_t n, size_t c,
@@ -79,7 +79,7 @@ struct kernels {
 	void (*mean)(struct rows x, struct rows y, size_t images, size_t pixels, size_t c);
 	void (*mean_back)(struct rows g, struct rows dst, size_t images, size_t pixels, size_t c,
 			  bool accumulate);
-	/* Weight gradient of a depthwise convolution: dw [kh][kw][pitch]. */
+	/* Adds the weight gradient of a depthwise convolution: dw [kh][kw][pitch]. */
 	void (*depthwise_back)(const struct kernel_window *w, struct rows x, struct rows g,
 			       size_t c, float *dw, size_t pitch);
 	/* Bit by bit, is it above 0? In an order that n, c and the table decide; bits of no

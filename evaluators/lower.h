@@ -55,9 +55,9 @@ struct lower {
 
 uint32_t lower_buffer(struct lower *l, uint32_t h, uint32_t w, uint32_t stride);
 struct plan_operand lower_dense(struct lower *l, uint32_t h, uint32_t w, uint32_t c);
-/* Parameters and convolutions of the nodes. */
-enum nasc_status lower_params(struct lower *l, struct nasc_err *err);
+void lower_params(struct lower *l); /* and the shapes of the convolutions */
 void lower_phases(struct lower *l);
+enum nasc_status lower_convs(struct lower *l, struct nasc_err *err); /* after plan_segments() */
 
 static inline uint32_t lower_padded(uint32_t c)
 {

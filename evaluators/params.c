@@ -79,7 +79,6 @@ static struct conv_shape shape_of(const struct lower *l, const struct lower_node
 				.bias = o->bias,
 				.want_back_data = x->needs_grad,
 				.want_back_weights = l->plan->use == PLAN_TRAIN,
-				.images = l->plan->images,
 				.h = x->h,
 				.w = x->w,
 				.in = lower_source_stride(l, n->x[0]),
@@ -105,7 +104,7 @@ static size_t take(size_t *total, size_t bytes)
 	return at;
 }
 
-static enum nasc_status conv_add(struct lower *l, struct lower_node *n, struct nasc_err *err)
+static void conv_add(struct lower *l, struct lower_node *n)
 {
 	struct plan *p = l->plan;
 	enum net_kind op = l->net->op[n->op].kind;
@@ -114,25 +113,41 @@ static enum nasc_status conv_add(struct lower *l, struct lower_node *n, struct n
 						    : CONV_FULL;
 	struct plan_conv *c = &p->conv[p->n_convs];
 	struct param q = weights_of(l, n, kind);
-	struct conv_shape s = shape_of(l, n, &q, kind);
-	size_t scratch;
 
 	n->index = (uint32_t)p->n_convs++;
-	*c = (struct plan_conv){ .weights = param_add(p, q), .bias = PLAN_NONE };
-	if (s.bias)
+	*c = (struct plan_conv){ .op = n->op, .weights = param_add(p, q), .bias = PLAN_NONE };
+	c->conv.shape = shape_of(l, n, &q, kind);
+	if (c->conv.shape.bias)
 		c->bias = vector_add(p, n->op, PARAM_BIAS, q.out);
-	if (conv_create(&c->conv, &s, p->engine, err))
-		return nasc_wrap(err, "operator %u (%s)", n->op, net_kind_name(op));
-	for (int k = 0; k < 2; k++)
-		c->packed_at[k] =
-			take(&p->packed_bytes, conv_packed_bytes(&c->conv, (enum conv_pass)k));
-	c->gradient_at = take(&p->gradient_bytes, conv_packed_bytes(&c->conv, CONV_BACK_WEIGHTS));
-	scratch = conv_scratch_bytes(&c->conv);
-	p->scratch_bytes = scratch > p->scratch_bytes ? scratch : p->scratch_bytes;
+}
+
+enum nasc_status lower_convs(struct lower *l, struct nasc_err *err)
+{
+	struct plan *p = l->plan;
+
+	for (size_t i = 0; i < p->n_convs; i++) {
+		struct plan_conv *c = &p->conv[i];
+		struct conv_shape s = c->conv.shape;
+		const struct param *q = &p->param[c->weights];
+		size_t scratch;
+
+		if (conv_create(&c->conv, &s, p->engine, err))
+			return nasc_wrap(err, "operator %u (%s)", c->op,
+					 net_kind_name(l->net->op[c->op].kind));
+		for (int k = 0; k < 2; k++)
+			c->packed_at[k] = take(&p->packed_bytes,
+					       conv_packed_bytes(&c->conv, (enum conv_pass)k));
+		c->gradient_at =
+			take(&p->gradient_bytes, conv_packed_bytes(&c->conv, CONV_BACK_WEIGHTS));
+		scratch = conv_scratch_bytes(&c->conv);
+		p->scratch_bytes = scratch > p->scratch_bytes ? scratch : p->scratch_bytes;
+		c->in_parts = s.images < p->images;
+		p->n_part = c->in_parts && q->n > p->n_part ? q->n : p->n_part;
+	}
 	return NASC_OK;
 }
 
-enum nasc_status lower_params(struct lower *l, struct nasc_err *err)
+void lower_params(struct lower *l)
 {
 	struct plan *p = l->plan;
 
@@ -145,11 +160,10 @@ enum nasc_status lower_params(struct lower *l, struct nasc_err *err)
 
 		if (n->kind == LOWER_NORM)
 			norm_add(l, n);
-		else if (n->kind == LOWER_CONV && conv_add(l, n, err))
-			return err->code;
+		else if (n->kind == LOWER_CONV)
+			conv_add(l, n);
 	}
 	p->n_slots += KERNEL_BLOCK;
-	return NASC_OK;
 }
 
 size_t param_count(const struct param *q)

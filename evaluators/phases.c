@@ -7,7 +7,6 @@
 uint32_t lower_buffer(struct lower *l, uint32_t h, uint32_t w, uint32_t stride)
 {
 	struct plan *p = l->plan;
-	size_t bytes = (size_t)p->images * h * w * stride * (p->bf16 ? 2 : 4) + KERNEL_SLACK;
 
 	if (p->n_buffers == p->cap_buffers) {
 		size_t cap = p->cap_buffers ? 2 * p->cap_buffers : 64;
@@ -18,7 +17,7 @@ uint32_t lower_buffer(struct lower *l, uint32_t h, uint32_t w, uint32_t stride)
 		p->buffer = b;
 		p->cap_buffers = cap;
 	}
-	p->buffer[p->n_buffers] = (struct plan_buffer){ .bytes = (bytes + 63) / 64 * 64 };
+	p->buffer[p->n_buffers] = (struct plan_buffer){ .pixels = h * w, .stride = stride };
 	return (uint32_t)p->n_buffers++;
 }
 
@@ -175,18 +174,16 @@ static struct plan_operand source_of(struct lower *l, uint32_t t)
 
 static void conv_forward(struct lower *l, const struct lower_node *n)
 {
-	struct plan_conv *c = &l->plan->conv[n->index];
 	struct phase ph = phase_on(l, PHASE_CONV, n->y);
 	const struct lower_tensor *y = &l->tensor[n->y];
 
-	c->src = ph.x = source_of(l, n->x[0]);
-	c->dst = ph.y =
-		lower_is_dense(l, n->y) ? value_of(l, n->y) : lower_dense(l, y->h, y->w, y->c);
+	ph.x = source_of(l, n->x[0]);
+	ph.y = lower_is_dense(l, n->y) ? value_of(l, n->y) : lower_dense(l, y->h, y->w, y->c);
 	ph.index = n->index;
 	emit(l, ph);
 	if (!lower_is_dense(l, n->y)) {
 		ph.kind = PHASE_COPY;
-		ph.x = c->dst;
+		ph.x = ph.y;
 		ph.y = value_of(l, n->y);
 		emit(l, ph);
 	}
@@ -295,16 +292,15 @@ static void node_forward(struct lower *l, const struct lower_node *n)
 
 static void conv_backward(struct lower *l, const struct lower_node *n)
 {
-	struct plan_conv *c = &l->plan->conv[n->index];
+	const struct plan_conv *c = &l->plan->conv[n->index];
 	const struct lower_tensor *x = &l->tensor[n->x[0]];
 	struct phase ph = phase_on(l, PHASE_CONV_BACK_WEIGHTS, n->x[0]);
+	struct plan_operand dense;
 	bool direct, add;
 
-	c->diff_dst = settle(l, n->y, true);
-	c->diff_src = nothing;
+	ph.g = settle(l, n->y, true);
 	ph.index = n->index;
-	ph.x = c->src;
-	ph.g = c->diff_dst;
+	ph.x = source_of(l, n->x[0]);
 	if (c->conv.shape.kind == CONV_DEPTHWISE)
 		ph.window = window_of(l, n);
 	if (l->plan->use == PLAN_TRAIN)
@@ -313,15 +309,15 @@ static void conv_backward(struct lower *l, const struct lower_node *n)
 		return;
 	add = grad_open(l, n->x[0]);
 	direct = !add && lower_is_dense(l, n->x[0]);
-	c->diff_src = direct ? grad_of(l, n->x[0]) : lower_dense(l, x->h, x->w, x->c);
 	ph.kind = PHASE_CONV_BACK_DATA;
 	ph.x = nothing;
-	ph.d = c->diff_src;
+	ph.d = direct ? grad_of(l, n->x[0]) : lower_dense(l, x->h, x->w, x->c);
 	emit(l, ph);
 	if (!direct) {
+		dense = ph.d;
 		ph = phase_on(l, PHASE_COPY, n->x[0]);
 		ph.accumulate = add;
-		ph.x = c->diff_src;
+		ph.x = dense;
 		ph.y = grad_of(l, n->x[0]);
 		emit(l, ph);
 	}
@@ -435,33 +431,6 @@ static void node_backward(struct lower *l, const struct lower_node *n)
 	emit(l, ph);
 }
 
-static void use(struct plan *p, struct plan_operand o, uint32_t phase)
-{
-	struct plan_buffer *b;
-
-	if (o.buffer == PLAN_NONE)
-		return;
-	b = &p->buffer[o.buffer];
-	b->first = phase < b->first ? phase : b->first;
-	b->last = phase > b->last ? phase : b->last;
-}
-
-static void lifetimes(struct plan *p)
-{
-	for (size_t i = 0; i < p->n_buffers; i++)
-		p->buffer[i].first = PLAN_NONE;
-	for (uint32_t i = 0; i < p->n_phases; i++) {
-		const struct phase *ph = &p->phase[i];
-
-		use(p, ph->x, i);
-		use(p, ph->y, i);
-		use(p, ph->g, i);
-		use(p, ph->d, i);
-	}
-	p->buffer[p->in.buffer].first = 0; /* loaded before the first phase */
-	use(p, p->in_gradient, (uint32_t)p->n_phases - 1);
-}
-
 void lower_phases(struct lower *l)
 {
 	struct plan *p = l->plan;
@@ -480,5 +449,4 @@ void lower_phases(struct lower *l)
 	for (size_t i = l->n_nodes; i-- > 0;)
 		node_backward(l, &l->node[i]);
 	p->in_gradient = p->use == PLAN_INPUT_GRADIENT ? settle(l, l->value[0], false) : nothing;
-	lifetimes(p);
 }

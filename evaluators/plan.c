@@ -333,15 +333,15 @@ enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf
 	if (!st) {
 		slices_place(&l);
 		roots_make(&l);
-		st = lower_params(&l, err);
+		lower_params(&l);
+		lower_phases(&l);
+		plan_segments(out);
+		plan_place(out);
+		st = lower_convs(&l, err);
 	}
-	if (st) {
+	if (st)
 		plan_release(out);
-		return st;
-	}
-	lower_phases(&l);
-	plan_place(out);
-	return NASC_OK;
+	return st;
 }
 
 enum nasc_status memory_fits(double bytes, struct nasc_err *err)
@@ -362,7 +362,8 @@ struct plan_memory plan_memory(const struct plan *p)
 	return (struct plan_memory){ .tensors = p->bytes,
 				     .weights = 2 * vector, /* and velocity */
 				     .packed = p->packed_bytes,
-				     .gradients = 2 * vector + p->gradient_bytes,
+				     .gradients = 2 * vector + p->gradient_bytes +
+						  2 * p->n_part * sizeof(float),
 				     .scratch = p->scratch_bytes };
 }
 

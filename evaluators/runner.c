@@ -26,11 +26,6 @@ static void tensors_alloc(struct runner *r, struct arena *a)
 	r->mem = memset(r->pages, 0, bytes);
 }
 
-static void *at_operand(const struct runner *r, struct plan_operand o)
-{
-	return o.buffer == PLAN_NONE ? NULL : runner_rows(r, o).at;
-}
-
 static void convs_bind(struct runner *r, struct arena *a)
 {
 	const struct plan *p = r->plan;
@@ -41,17 +36,14 @@ static void convs_bind(struct runner *r, struct arena *a)
 	for (size_t i = 0; i < p->n_convs; i++) {
 		const struct plan_conv *c = &p->conv[i];
 		size_t w = p->param[c->weights].at;
-		struct conv_memory m = { .src = at_operand(r, c->src),
-					 .dst = at_operand(r, c->dst),
-					 .diff_dst = at_operand(r, c->diff_dst),
-					 .diff_src = at_operand(r, c->diff_src),
-					 .weights = r->model->weights + w,
-					 .diff_weights = r->gradient + w,
+		struct conv_memory m = { .weights = r->model->weights + w,
+					 .diff_weights = c->in_parts ? r->part : r->gradient + w,
 					 .scratch = scratch };
 
 		if (c->bias != PLAN_NONE) {
 			m.bias = r->model->weights + p->param[c->bias].at;
-			m.diff_bias = r->gradient + p->param[c->bias].at;
+			m.diff_bias =
+				c->in_parts ? r->part_bias : r->gradient + p->param[c->bias].at;
 		}
 		for (int k = 0; k < 2; k++)
 			m.packed[k] = packed + c->packed_at[k];
@@ -65,7 +57,7 @@ void runner_create(struct runner *r, const struct plan *p, const struct model *m
 	size_t n = p->n_channels;
 	size_t logits = (size_t)p->images * p->logit_pixels * p->logit_channels;
 
-	*r = (struct runner){ .plan = p, .model = m };
+	*r = (struct runner){ .plan = p, .model = m, .count = p->images };
 	tensors_alloc(r, a);
 	r->gradient = engine_memory(a, p->use == PLAN_FORWARD ? 0 : p->n_weights * sizeof(float));
 	r->mean = ARENA_NEW(a, float, n);
@@ -77,6 +69,10 @@ void runner_create(struct runner *r, const struct plan *p, const struct model *m
 	r->shift = ARENA_NEW(a, float, p->n_slots);
 	r->sum = ARENA_NEW(a, double, n);
 	r->sum2 = ARENA_NEW(a, double, n);
+	r->sum_g = ARENA_NEW(a, double, p->n_slots);
+	r->sum_gx = ARENA_NEW(a, double, p->n_slots);
+	r->part = engine_memory(a, p->n_part * sizeof(float));
+	r->part_bias = engine_memory(a, p->n_part * sizeof(float));
 	r->logits = ARENA_NEW(a, float, logits);
 	r->logits_gradient = ARENA_NEW(a, float, logits);
 	r->answer = ARENA_NEW(a, uint32_t, p->images);
@@ -109,12 +105,28 @@ void runner_pack(struct runner *r)
 		conv_pack(&r->conv[i], r->stream);
 }
 
-static void take_stats(struct runner *r, const struct phase *ph, size_t n)
+static bool is_first(const struct runner *r)
 {
-	r->plan->kernels->stats(runner_rows(r, ph->x), n, ph->c, r->sum, r->sum2);
-	for (uint32_t c = 0; c < ph->c; c++) {
-		double mean = r->sum[c] / (double)n;
-		double var = r->sum2[c] / (double)n - mean * mean;
+	return r->first == 0;
+}
+
+static bool is_last(const struct runner *r)
+{
+	return r->first + r->count == r->plan->images;
+}
+
+static void take_stats(struct runner *r, const struct phase *ph)
+{
+	double *sum = r->sum + ph->channel, *sum2 = r->sum2 + ph->channel;
+	double n = (double)r->plan->images * ph->pixels;
+
+	for (uint32_t c = 0; is_first(r) && c < ph->c; c++)
+		sum[c] = sum2[c] = 0;
+	r->plan->kernels->stats(runner_rows(r, ph->x), (size_t)r->count * ph->pixels, ph->c, sum,
+				sum2);
+	for (uint32_t c = 0; is_last(r) && c < ph->c; c++) {
+		double mean = sum[c] / n;
+		double var = sum2[c] / n - mean * mean;
 
 		var = var < 0 ? 0 : var; /* not fmax: a NaN has to stay one */
 		r->mean[ph->channel + c] = (float)mean;
@@ -145,14 +157,33 @@ static void norm_scale(struct runner *r, const struct plan_norm *q, enum runner_
 	}
 }
 
+/* What is left of a norm when all images are through: gradients of its parameters, and of
+ * its input what is affine in it. */
+static void norm_back_end(struct runner *r, const struct plan_norm *q, double n)
+{
+	const struct plan *p = r->plan;
+	float *d_gamma = r->gradient + p->param[q->gamma].at;
+	float *d_beta = r->gradient + p->param[q->beta].at;
+
+	for (uint32_t c = 0; c < q->c; c++) {
+		uint32_t k = q->channel + c;
+		double inv_std = r->inv_std[k], scale = r->scale[q->slot + c];
+		double sum_g = r->sum_g[q->slot + c], sum_gx = r->sum_gx[q->slot + c];
+		double slope = -scale * inv_std * inv_std * sum_gx / n;
+
+		d_gamma[c] = (float)(sum_gx * inv_std);
+		d_beta[c] = (float)sum_g;
+		r->slope[k] += (float)slope;
+		r->offset[k] += (float)(-scale * sum_g / n - slope * r->mean[k]);
+	}
+}
+
 /* dx = scale * (g - mean(g) - xhat * mean(g * xhat)), Ioffe & Szegedy 2015: the
  * first term at once, the rest into slope and offset of x's channels. */
-static void norm_back(struct runner *r, const struct phase *ph, size_t n)
+static void norm_back(struct runner *r, const struct phase *ph)
 {
 	const struct plan *p = r->plan;
 	const struct plan_norm *q = &p->norm[ph->index];
-	float *d_gamma = r->gradient + p->param[q->gamma].at;
-	float *d_beta = r->gradient + p->param[q->beta].at;
 	struct norm_back b = { .g = runner_rows(r, ph->g),
 			       .x = runner_rows(r, ph->x),
 			       .scale = r->scale + q->slot,
@@ -161,22 +192,16 @@ static void norm_back(struct runner *r, const struct phase *ph, size_t n)
 			       .act = ph->act,
 			       .want_dst = ph->d.buffer != PLAN_NONE,
 			       .accumulate = ph->accumulate,
-			       .sum_g = r->sum,
-			       .sum_gx = r->sum2 };
+			       .sum_g = r->sum_g + q->slot,
+			       .sum_gx = r->sum_gx + q->slot };
 
 	if (b.want_dst)
 		b.dst = runner_rows(r, ph->d);
-	p->kernels->norm_back(&b, n, ph->c);
-	for (uint32_t c = 0; c < q->c; c++) {
-		uint32_t k = q->channel + c;
-		double inv_std = r->inv_std[k], scale = r->scale[q->slot + c];
-		double slope = -scale * inv_std * inv_std * r->sum2[c] / (double)n;
-
-		d_gamma[c] = (float)(r->sum2[c] * inv_std);
-		d_beta[c] = (float)r->sum[c];
-		r->slope[k] += (float)slope;
-		r->offset[k] += (float)(-scale * r->sum[c] / (double)n - slope * r->mean[k]);
-	}
+	for (uint32_t c = 0; is_first(r) && c < q->c; c++)
+		b.sum_g[c] = b.sum_gx[c] = 0;
+	p->kernels->norm_back(&b, (size_t)r->count * ph->pixels, ph->c);
+	if (is_last(r))
+		norm_back_end(r, q, (double)p->images * ph->pixels);
 }
 
 /* A grouped convolution runs as a full one whose other weights are zero: oneDNN
@@ -201,34 +226,59 @@ static void depthwise_back_weights(struct runner *r, const struct phase *ph)
 	const struct plan_conv *c = &p->conv[ph->index];
 	const struct param *q = &p->param[c->weights];
 	struct rows g = runner_rows(r, ph->g);
-	size_t outputs = ph->window.images * ph->window.oh * ph->window.ow;
+	float *dw = r->gradient + q->at;
 
-	p->kernels->depthwise_back(&ph->window, runner_rows(r, ph->x), g, q->out,
-				   r->gradient + q->at, q->out_stored);
+	if (is_first(r))
+		memset(dw, 0, q->n * sizeof *dw);
+	p->kernels->depthwise_back(&ph->window, runner_rows(r, ph->x), g, q->out, dw,
+				   q->out_stored);
 	if (c->bias == PLAN_NONE)
 		return;
-	p->kernels->stats(g, outputs, q->out, r->sum, r->sum2);
 	for (uint32_t k = 0; k < q->out; k++)
-		r->gradient[p->param[c->bias].at + k] = (float)r->sum[k];
+		r->sum[k] = r->sum2[k] = 0;
+	p->kernels->stats(g, ph->window.images * ph->window.oh * ph->window.ow, q->out, r->sum,
+			  r->sum2);
+	for (uint32_t k = 0; k < q->out; k++) {
+		float *d = &r->gradient[p->param[c->bias].at + k];
+
+		*d = (is_first(r) ? 0 : *d) + (float)r->sum[k];
+	}
+}
+
+static void part_add(const struct runner *r, const struct param *q, const float *part)
+{
+	float *d = r->gradient + q->at;
+
+	if (is_first(r))
+		memcpy(d, part, q->n * sizeof *d);
+	else
+		r->plan->kernels->sum(d, part, q->n);
 }
 
 static void conv_back_weights(struct runner *r, const struct phase *ph)
 {
-	const struct param *q = &r->plan->param[r->plan->conv[ph->index].weights];
+	const struct plan *p = r->plan;
+	const struct plan_conv *c = &p->conv[ph->index];
+	const struct param *q = &p->param[c->weights];
 
-	if (r->plan->conv[ph->index].conv.shape.kind == CONV_DEPTHWISE) {
+	if (c->conv.shape.kind == CONV_DEPTHWISE) {
 		depthwise_back_weights(r, ph);
 		return;
 	}
-	conv_execute(&r->conv[ph->index], CONV_BACK_WEIGHTS, r->stream);
-	if (q->groups > 1)
+	conv_execute(&r->conv[ph->index], CONV_BACK_WEIGHTS, runner_rows(r, ph->x).at,
+		     runner_rows(r, ph->g).at, r->stream);
+	if (c->in_parts)
+		part_add(r, q, r->part);
+	if (c->in_parts && c->bias != PLAN_NONE)
+		part_add(r, &p->param[c->bias], r->part_bias);
+	if (q->groups > 1 && is_last(r))
 		groups_mask(q, r->gradient + q->at);
 }
 
 static void phase_forward(struct runner *r, const struct phase *ph, enum runner_mode mode)
 {
 	const struct kernels *k = r->plan->kernels;
-	size_t n = (size_t)r->plan->images * ph->pixels;
+	size_t n = (size_t)r->count * ph->pixels;
 	struct rows x = runner_rows(r, ph->x), y = { 0 };
 
 	if (ph->y.buffer != PLAN_NONE)
@@ -238,14 +288,15 @@ static void phase_forward(struct runner *r, const struct phase *ph, enum runner_
 		k->copy(x, y, n, ph->c, ph->accumulate);
 		break;
 	case PHASE_CONV:
-		conv_execute(&r->conv[ph->index], CONV_FORWARD, r->stream);
+		conv_execute(&r->conv[ph->index], CONV_FORWARD, x.at, y.at, r->stream);
 		break;
 	case PHASE_STATS:
 		if (mode == RUN_TRAIN)
-			take_stats(r, ph, n);
+			take_stats(r, ph);
 		break;
 	case PHASE_NORM:
-		norm_scale(r, &r->plan->norm[ph->index], mode);
+		if (is_first(r))
+			norm_scale(r, &r->plan->norm[ph->index], mode);
 		k->norm(x, y, n, ph->c, r->scale + r->plan->norm[ph->index].slot,
 			r->shift + r->plan->norm[ph->index].slot, ph->act);
 		break;
@@ -256,7 +307,7 @@ static void phase_forward(struct runner *r, const struct phase *ph, enum runner_
 		k->pool(&ph->window, x, y, ph->c);
 		break;
 	case PHASE_MEAN:
-		k->mean(x, y, r->plan->images, ph->pixels, ph->c);
+		k->mean(x, y, r->count, ph->pixels, ph->c);
 		break;
 	case PHASE_ADD:
 		k->add(x, runner_rows(r, ph->g), y, n, ph->c);
@@ -271,13 +322,14 @@ static struct rows rows_or_none(const struct runner *r, struct plan_operand o)
 	return o.buffer == PLAN_NONE ? (struct rows){ 0 } : runner_rows(r, o);
 }
 
-static void phase_backward(struct runner *r, const struct phase *ph)
+static void phase_backward(struct runner *r, const struct phase *ph, enum runner_mode mode)
 {
 	const struct kernels *k = r->plan->kernels;
-	size_t n = (size_t)r->plan->images * ph->pixels;
+	size_t n = (size_t)r->count * ph->pixels;
 	struct rows x = rows_or_none(r, ph->x), y = rows_or_none(r, ph->y);
 	struct rows g = rows_or_none(r, ph->g), d = rows_or_none(r, ph->d);
 
+	(void)mode;
 	switch (ph->kind) {
 	case PHASE_COPY:
 		k->copy(x, y, n, ph->c, ph->accumulate);
@@ -290,13 +342,13 @@ static void phase_backward(struct runner *r, const struct phase *ph)
 			  ph->accumulate);
 		break;
 	case PHASE_CONV_BACK_DATA:
-		conv_execute(&r->conv[ph->index], CONV_BACK_DATA, r->stream);
+		conv_execute(&r->conv[ph->index], CONV_BACK_DATA, g.at, d.at, r->stream);
 		break;
 	case PHASE_CONV_BACK_WEIGHTS:
 		conv_back_weights(r, ph);
 		break;
 	case PHASE_NORM_BACK:
-		norm_back(r, ph, n);
+		norm_back(r, ph);
 		break;
 	case PHASE_ACT_BACK:
 		k->act_back(y, g, d, n, ph->c, ph->act, ph->accumulate);
@@ -305,48 +357,61 @@ static void phase_backward(struct runner *r, const struct phase *ph)
 		k->pool_back(&ph->window, x, y, g, d, ph->c, ph->accumulate);
 		break;
 	case PHASE_MEAN_BACK:
-		k->mean_back(g, d, r->plan->images, ph->pixels, ph->c, ph->accumulate);
+		k->mean_back(g, d, r->count, ph->pixels, ph->c, ph->accumulate);
 		break;
 	default:
 		break;
 	}
 }
 
-/* Before and behind a phase: the time between them is the phase's. */
-static double timed(struct runner *r, size_t i, double since)
-{
-	double now = r->phase_s ? clock_s() : 0;
+typedef void phase_fn(struct runner *r, const struct phase *ph, enum runner_mode mode);
 
-	if (r->phase_s && since > 0)
-		r->phase_s[i] += now - since;
-	return now;
+static void phase_run(struct runner *r, size_t i, enum runner_mode mode, phase_fn *run)
+{
+	const struct plan *p = r->plan;
+	double start = r->phase_s ? clock_s() : 0;
+
+	run(r, &p->phase[i], mode);
+	if (r->phase_s)
+		r->phase_s[i] += clock_s() - start;
+	for (; r->see_code && r->code < p->n_codes && p->code[r->code].phase == i; r->code++)
+		r->see_code(r->see_ctx, &p->code[r->code]);
+}
+
+/* The segments of the phases @from to @end - 1. */
+static void phases_run(struct runner *r, size_t from, size_t end, enum runner_mode mode,
+		       phase_fn *run)
+{
+	const struct plan *p = r->plan;
+
+	for (size_t s = 0; s < p->n_segments; s++) {
+		const struct plan_segment *seg = &p->segment[s];
+
+		if (seg->first < from || seg->first >= end)
+			continue;
+		r->count = seg->images;
+		for (r->first = 0; r->first < p->images; r->first += seg->images)
+			for (size_t i = seg->first; i < seg->end && !runner_cancelled(r); i++)
+				phase_run(r, i, mode, run);
+	}
+	r->first = 0;
+	r->count = p->images;
 }
 
 void runner_forward(struct runner *r, enum runner_mode mode)
 {
 	const struct plan *p = r->plan;
-	const struct plan_code *code = p->code, *end = p->code + p->n_codes;
-	double t = timed(r, 0, 0);
 
-	for (size_t i = 0; i < p->n_forward && !runner_cancelled(r); i++) {
-		phase_forward(r, &p->phase[i], mode);
-		for (; r->see_code && code < end && code->phase == i; code++)
-			r->see_code(r->see_ctx, code);
-		t = timed(r, i, t);
-	}
-	loss_run(r, &p->phase[p->n_forward], mode);
-	timed(r, p->n_forward, t);
+	r->code = 0;
+	phases_run(r, 0, p->n_forward, mode, phase_forward);
+	phases_run(r, p->n_forward, p->n_forward + 1, mode, loss_run);
 }
 
 void runner_backward(struct runner *r)
 {
 	const struct plan *p = r->plan;
-	double t = timed(r, 0, 0);
 
 	memset(r->slope, 0, p->n_channels * sizeof *r->slope);
 	memset(r->offset, 0, p->n_channels * sizeof *r->offset);
-	for (size_t i = p->n_forward + 1; i < p->n_phases; i++) {
-		phase_backward(r, &p->phase[i]);
-		t = timed(r, i, t);
-	}
+	phases_run(r, p->n_forward + 1, p->n_phases, RUN_TRAIN, phase_backward);
 }

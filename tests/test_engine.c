@@ -67,6 +67,27 @@ ParameterizedTest(size_t *row, engine, gradients_equal_finite_differences)
 	bench_close(&b);
 }
 
+/* Images too large for the cache together: they run one after the other, and weight gradients,
+ * statistics and the sums of the norms come together from parts. */
+Test(engine, gradients_of_images_in_turn_equal_finite_differences)
+{
+	bool in_parts = false;
+	struct bench b;
+	double d;
+
+	start(&b, 48, 47, 3);
+	make_large(&b.net);
+	bench_open(&b, false);
+	for (size_t i = 0; i < b.plan.n_segments; i++)
+		cr_assert_eq(b.plan.images % b.plan.segment[i].images, 0);
+	for (size_t i = 0; i < b.plan.n_convs; i++)
+		in_parts |= b.plan.conv[i].in_parts && b.plan.conv[i].bias != PLAN_NONE;
+	cr_assert(in_parts);
+	d = fmin(gradient_distance(&b, 1e-3f), gradient_distance(&b, 1e-4f));
+	cr_assert_lt(d, 0.01, "relative distance %g", d);
+	bench_close(&b);
+}
+
 Test(engine, bf16_gradients_point_the_same_way)
 {
 	struct bench full, half;
