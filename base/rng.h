@@ -25,6 +25,7 @@ enum rng_purpose {
 	RNG_AUGMENT = 5,  /* shifts and flips; id = candidate */
 	RNG_PROXY = 6,	  /* minibatch and noise of a proxy; id = candidate */
 	RNG_SAMPLE = 7,	  /* `nasc space --sample`; id 0 */
+	RNG_TABLE = 8,	  /* one of the seeds in a table; id = candidate */
 };
 
 void rng_seed(struct rng *r, rng_u128 state, rng_u128 stream); /* as pcg64(state, stream) */

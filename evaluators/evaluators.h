@@ -51,11 +51,17 @@ enum eval_outcome {
 	EVAL_CANCELLED, /* *cancel became true: no answer, nothing to record */
 	EVAL_BROKEN,	/* nobody's candidate can be evaluated; `why` says what, the run ends */
 };
+struct eval_gene {
+	uint32_t index;	  /* place among the values that the gene can take */
+	const char *text; /* the value: "12" or "max" */
+};
 struct eval_request {
 	uint64_t id;   /* candidate; names its random streams */
 	uint64_t seed; /* of the run */
 	const struct network *net;
-	const atomic_bool *cancel; /* polled at least once a second of work; NULL: never */
+	const atomic_bool *cancel;    /* polled at least once a second of work; NULL: never */
+	const struct eval_gene *gene; /* what the space made the network of, in its order */
+	size_t n_genes;
 };
 #define EVAL_MAX_METRICS 8
 struct eval_result {
@@ -72,13 +78,15 @@ struct evaluator_ops {
 	bool needs_data;
 	const struct cfg_field *fields;
 	size_t cfg_size;
-	/* What the fields' ranges cannot say, from the config and this machine alone,
-	 * no data read: for `nasc check`, and called by open. NULL: nothing to check. */
+	/* What the fields' ranges cannot say, from the config, the files it names and this
+	 * machine, no images read: for `nasc check`, and called by open. NULL: nothing to check. */
 	enum nasc_status (*check)(const void *cfg, struct nasc_err *err);
 	/* What of this machine and its libraries the answers depend on, in a few words: a
 	 * journal keeps to it. NULL: nothing. */
 	void (*machine)(const void *cfg, char text[128]);
 	enum nasc_status (*open)(struct evaluator *e, struct nasc_err *err); /* NULL: no state */
+	/* Hash of the files that open has read: a journal keeps to it. NULL: none. */
+	uint64_t (*contents)(const struct evaluator *e);
 	/* One per worker thread; owns its buffers. NASC_FAIL if it cannot start. NULL,
 	 * like worker_close: run takes NULL as its worker. */
 	enum nasc_status (*worker_open)(struct evaluator *e, void **worker, struct nasc_err *err);

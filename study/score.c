@@ -165,6 +165,20 @@ static char *genes_text(const uint32_t *gene, size_t n, struct arena *a)
 	return text;
 }
 
+static const struct eval_gene *genes_told(const struct space *space, const uint32_t *gene,
+					  struct arena *a)
+{
+	struct eval_gene *out = ARENA_NEW(a, struct eval_gene, space->n_genes);
+	char text[64];
+
+	for (size_t i = 0; i < space->n_genes; i++)
+		out[i] = (struct eval_gene){
+			gene[i],
+			arena_strdup(a, space_gene_text(space, i, gene[i], text, sizeof text)),
+		};
+	return out;
+}
+
 /* Until it works or has failed as often as it may. */
 static enum eval_outcome attempt(const struct study *s, struct worker *w,
 				 const struct eval_request *request, struct eval_result *r)
@@ -207,7 +221,9 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 	struct eval_request request = { .id = genes_hash(gene, n),
 					.seed = s->config->seed,
 					.net = net,
-					.cancel = sc->options->cancel };
+					.cancel = sc->options->cancel,
+					.gene = genes_told(&s->space, gene, &w->arena),
+					.n_genes = n };
 	struct nasc_err err = { 0 };
 	enum eval_outcome outcome;
 	double start;
@@ -356,18 +372,20 @@ static uint64_t images_hash(const struct dataset *d, uint64_t h)
 	return h;
 }
 
-/* What the scores depend on: the config's part of it, and the images themselves,
+/* What the scores depend on: the config's part of it, and the images or tables themselves,
  * which may change behind the same path. */
 static const char *scores_identity(const struct study *s, struct arena *a)
 {
 	const char *config = config_identity(s->config, CONFIG_SCORES, a);
 	size_t n = strlen(config) + 32;
 	char *text = ARENA_NEW(a, char, n);
-	uint64_t images = 0;
+	uint64_t read = 0;
 
 	if (s->evaluator.train)
-		images = images_hash(&s->validation, images_hash(&s->train, 1));
-	snprintf(text, n, "%s %016" PRIx64, config, images);
+		read = images_hash(&s->validation, images_hash(&s->train, 1));
+	if (s->evaluator.ops->contents)
+		read ^= s->evaluator.ops->contents(&s->evaluator);
+	snprintf(text, n, "%s %016" PRIx64, config, read);
 	return text;
 }
 

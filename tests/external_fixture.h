@@ -95,7 +95,9 @@ static inline void start(struct bench *b, const char *script, double timeout)
 static inline enum eval_outcome ask_of(struct bench *b, void *worker, uint64_t id,
 				       struct eval_result *r)
 {
-	struct eval_request request = { id, 42, &b->net, &b->cancel };
+	struct eval_request request = {
+		.id = id, .seed = 42, .net = &b->net, .cancel = &b->cancel
+	};
 
 	*r = (struct eval_result){ .value = { -1, -1 } };
 	return b->e.ops->run(&b->e, worker, &request, r);

@@ -52,9 +52,10 @@ Test(external, process_is_kept)
 		cr_assert_float_eq(r.value[0], i / 1000.0, 1e-12);
 	}
 	/* Nobody to cancel it. */
-	cr_assert_eq(
-		b.e.ops->run(&b.e, b.worker, &(struct eval_request){ 200, 42, &b.net, NULL }, &r),
-		EVAL_OK, "%s", r.why);
+	cr_assert_eq(b.e.ops->run(&b.e, b.worker,
+				  &(struct eval_request){ .id = 200, .seed = 42, .net = &b.net },
+				  &r),
+		     EVAL_OK, "%s", r.why);
 	cr_assert_float_eq(r.value[0], 0.009, 1e-12);
 	stop(&b);
 }

@@ -21,7 +21,7 @@ static enum eval_outcome evaluate(const struct evaluator_ops *ops, const char *y
 				  const struct network *net, const struct dataset *data,
 				  const atomic_bool *cancel, struct eval_result *result)
 {
-	struct eval_request request = { ID, SEED, net, cancel };
+	struct eval_request request = { .id = ID, .seed = SEED, .net = net, .cancel = cancel };
 	struct nasc_err err = { 0 };
 	struct arena a = { 0 };
 	struct yaml_doc doc;

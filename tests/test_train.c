@@ -71,7 +71,7 @@ static void *worker_main(void *arg)
 {
 	struct worker_run *w = arg;
 	const struct evaluator_ops *ops = w->e->ops;
-	struct eval_request request = { w->id, 77, w->net, NULL };
+	struct eval_request request = { .id = w->id, .seed = 77, .net = w->net };
 
 	w->outcome = ops->run(w->e, NULL, &request, &w->result);
 	return NULL;
@@ -172,7 +172,7 @@ static enum eval_outcome evaluate(const struct train_cfg *cfg, const struct netw
 				  struct eval_result *result)
 {
 	struct evaluator e = { &evaluator_train, cfg, data, data, NULL, NULL };
-	struct eval_request request = { 1, 2, net, cancel };
+	struct eval_request request = { .id = 1, .seed = 2, .net = net, .cancel = cancel };
 
 	return evaluator_train.run(&e, NULL, &request, result);
 }
