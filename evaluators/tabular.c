@@ -185,7 +185,8 @@ static int by_key_and_line(const void *a, const void *b)
 static enum nasc_status sort_rows(struct table *t, const char *path, struct nasc_err *err)
 {
 	/* Sorted, not hashed: no table can be made up that is slow to look up. */
-	qsort(t->row, t->n, sizeof *t->row, by_key_and_line);
+	if (t->n)
+		qsort(t->row, t->n, sizeof *t->row, by_key_and_line);
 	for (size_t i = 1; i < t->n; i++) {
 		const struct row *r = &t->row[i];
 
