@@ -61,6 +61,16 @@ static void print_report(const struct job *job, const struct train_report *r,
 	printf("trained %lld epochs in %s, training loss %.4f\n", (long long)cfg->epochs,
 	       r->precision, r->loss);
 	printf("test accuracy %.2f %% (%zu images, seen once)\n", 100 * r->test_accuracy, test->n);
+	if (cfg->flips > 0)
+		printf("test accuracy %.2f %% with weights in int8, %g of their bits flipped "
+		       "(mean of %lld draws)\n",
+		       100 * (1 - r->test_robustness.error_flips), cfg->flips,
+		       (long long)cfg->draws);
+	if (cfg->noise > 0)
+		printf("test accuracy %.2f %% under noise of standard deviation %g of a pixel in "
+		       "[0, 1] (mean of %lld draws)\n",
+		       100 * (1 - r->test_robustness.error_noise), cfg->noise,
+		       (long long)cfg->draws);
 }
 
 static void write_report(const struct job *job, const struct train_report *r,
@@ -79,6 +89,10 @@ static void write_report(const struct job *job, const struct train_report *r,
 	json_real(&w, "training_loss", r->loss);
 	json_real(&w, "test_accuracy", r->test_accuracy);
 	json_u64(&w, "test_images", test->n);
+	if (cfg->flips > 0)
+		json_real(&w, "test_error_flips", r->test_robustness.error_flips);
+	if (cfg->noise > 0)
+		json_real(&w, "test_error_noise", r->test_robustness.error_noise);
 	json_list(&w, "confusion");
 	for (size_t i = 0; i < test->classes; i++) {
 		json_list(&w, NULL);

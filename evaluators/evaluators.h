@@ -128,6 +128,8 @@ struct train_cfg {
 	double mixup;		     /* alpha */
 	int64_t patience;	     /* epochs no better than chance; 0: any number */
 	int64_t precision;	     /* auto, f32, bf16 */
+	double flips, noise;	     /* faults of robustness.h: probability a bit, std of a pixel */
+	int64_t draws;		     /* of each */
 };
 extern const struct cfg_field train_fields[];
 /* NASC_CONFIG: a batch that is no multiple of its shard, a warm-up as long as the training,
@@ -139,11 +141,17 @@ struct train_progress {
 	double loss, images_per_s; /* mean loss of the epoch so far */
 	double done;		   /* [0, 1] of the whole */
 };
+/* Part of the images classified wrongly under faults; the plain error where cfg->flips or
+ * cfg->noise is 0. */
+struct train_robustness {
+	double error_flips, error_noise;
+};
 struct train_report {
 	double loss;		    /* mean training loss of the last epoch */
 	double loss_sum;	    /* of the mean loss of each step: Ru et al., NeurIPS 2021 */
 	double validation_accuracy; /* NAN without validation set */
 	double test_accuracy;	    /* NAN without test set */
+	struct train_robustness validation_robustness, test_robustness; /* likewise */
 	uint64_t *confusion;   /* classes * classes, [truth][answer], of the test set; in arena */
 	const char *precision; /* "bf16" or "f32", as run */
 };

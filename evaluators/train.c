@@ -60,6 +60,14 @@ const struct cfg_field train_fields[] = {
 		      "fails as diverged; 0: any number"),
 	CFG_CHOICE_FIELD(struct train_cfg, precision, "auto", precision_names,
 			 "storage of activations; auto: bf16 on a CPU with AMX, else f32"),
+	CFG_REAL_FIELD(struct train_cfg, flips, "0", 0, 1, UNIT_FRACTION, "",
+		       "bits of the weights, in int8, that are flipped at random for error_flips; "
+		       "0: as error"),
+	CFG_REAL_FIELD(struct train_cfg, noise, "0", 0, 10, UNIT_NONE, "of a pixel in [0, 1]",
+		       "standard deviation of the noise on the images for error_noise; 0: as "
+		       "error"),
+	CFG_INT_FIELD(struct train_cfg, draws, "4", 1, 1000, "draws",
+		      "of flips and of noise, whose mean is taken"),
 	CFG_END
 };
 
@@ -108,6 +116,10 @@ static const struct metric train_metrics[] = {
 	  "part of the validation images classified wrongly" },
 	{ "accuracy", "accuracy", UNIT_FRACTION, true, false,
 	  "part of the validation images classified rightly" },
+	{ "error_flips", "error_flips", UNIT_FRACTION, false, false,
+	  "error with weights in int8 of which `flips` of the bits are flipped, mean of `draws`" },
+	{ "error_noise", "error_noise", UNIT_FRACTION, false, false,
+	  "error on validation images with Gaussian `noise`, mean of `draws`" },
 };
 
 static enum nasc_status check(const void *cfg, struct nasc_err *err)
@@ -157,6 +169,8 @@ static enum eval_outcome run(struct evaluator *e, void *worker, const struct eva
 	}
 	result->value[0] = 1 - report.validation_accuracy;
 	result->value[1] = report.validation_accuracy;
+	result->value[2] = report.validation_robustness.error_flips;
+	result->value[3] = report.validation_robustness.error_noise;
 	return EVAL_OK;
 }
 

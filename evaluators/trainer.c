@@ -10,6 +10,7 @@
 #include "loss.h"
 #include "pool.h"
 #include "rng.h"
+#include "robustness.h"
 #include "weights.h"
 
 #define STATISTICS_MOMENTUM 0.1 /* of the running statistics, as PyTorch's default */
@@ -43,6 +44,8 @@ struct job {
 	int64_t stuck;			 /* epochs in a row with a loss no better than chance */
 	double start;			 /* clock, s */
 	/* a test */
+	const struct dataset *tested;
+	struct robustness robustness;
 	struct batch test;
 	uint64_t *correct, *confusion; /* one, classes * classes a thread */
 };
@@ -394,6 +397,9 @@ static void shard_test(void *ctx, unsigned t, size_t s)
 		return;
 	conv_use_one_thread();
 	batch_fetch(&j->test, at, some, j->image[t], j->label[t]);
+	if (j->robustness.noisy)
+		robustness_noise(&j->robustness, j->request->train, at, some, j->plan.input,
+				 j->image[t]);
 	r->label = j->label[t];
 	r->target = NULL;
 	r->n_labels = (uint32_t)some;
@@ -428,6 +434,27 @@ static enum nasc_status job_test(struct job *j, const struct dataset *data, doub
 	}
 	*accuracy = (double)correct / (double)data->n;
 	return NASC_OK;
+}
+
+static enum nasc_status test_again(void *ctx, double *accuracy, struct nasc_err *err)
+{
+	struct job *j = ctx;
+
+	return job_test(j, j->tested, accuracy, NULL, err);
+}
+
+static enum nasc_status job_faults(struct job *j, const struct dataset *data, double accuracy,
+				   struct train_robustness *out, struct nasc_err *err)
+{
+	const struct train_request *q = j->request;
+
+	j->tested = data;
+	j->robustness = (struct robustness){ .cfg = j->cfg,
+					     .seed = q->seed,
+					     .id = q->id,
+					     .runner = &j->runner[0],
+					     .model = &j->model };
+	return robustness_measure(&j->robustness, 1 - accuracy, test_again, j, out, err);
 }
 
 static enum nasc_status sized(const struct train_cfg *cfg, const struct network **net,
@@ -466,7 +493,12 @@ enum nasc_status train_network(const struct train_request *q, struct arena *a,
 	if (!st)
 		st = job_test(&j, q->validation, &report.validation_accuracy, NULL, err);
 	if (!st)
+		st = job_faults(&j, q->validation, report.validation_accuracy,
+				&report.validation_robustness, err);
+	if (!st)
 		st = job_test(&j, q->test, &report.test_accuracy, report.confusion, err);
+	if (!st)
+		st = job_faults(&j, q->test, report.test_accuracy, &report.test_robustness, err);
 	if (!st) {
 		report.loss = j.loss / (double)(j.epoch_steps * j.batch);
 		report.loss_sum = j.loss_sum;
