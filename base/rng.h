@@ -27,7 +27,7 @@ enum rng_purpose {
 	RNG_SAMPLE = 7,	  /* `nasc space --sample`; id 0 */
 	RNG_TABLE = 8,	  /* one of the seeds in a table; id = candidate */
 	RNG_FLIPS = 9,	  /* bit flips in trained weights; id = candidate */
-	RNG_NOISE = 9,	  /* noise on the images of a test; id = candidate, image */
+	RNG_NOISE = 10,	  /* noise on the images of a test; id = candidate, image */
 };
 
 void rng_seed(struct rng *r, rng_u128 state, rng_u128 stream); /* as pcg64(state, stream) */
