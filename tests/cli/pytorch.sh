@@ -1,5 +1,5 @@
 #!/bin/sh
-# configs/external_pytorch.py: its networks are ours, and a search with it comes to its end.
+# configs/external_pytorch.py: its networks are ours, a search with it comes to its end; bench/peers/train_accuracy.py.
 . "$(dirname "$0")/lib.sh"
 
 for python in /usr/bin/python3 python3 none; do
@@ -53,4 +53,8 @@ oracle confusion weights images >torch
 sed -n '/"confusion"/,$p' report.json | tr -cd '0-9\n' | grep . | paste -d ' ' - - - - >nasc
 same "the same confusion of the test images in PyTorch" nasc torch
 is "of which most are right" "$(sed -n 's/.*"test_accuracy": 0[.][6-9].*/most/p' report.json)" most
+
+# ---- the bench that compares trainings
+"$python" -m doctest "$root/bench/peers/train_accuracy.py" >out
+same "Student's t is that of the tables" out /dev/null
 done_testing

@@ -1,0 +1,43 @@
+#!/bin/sh
+# nasc train: what it reports, the same at any --jobs.
+. "$(dirname "$0")/lib.sh"
+
+# Four images of 8x8, one a class.
+mkdir images
+image=$(printf '%016d' 1)
+printf '\0\0\010\3\0\0\0\4\0\0\0\010\0\0\0\010%s' "$(printf '%064d' 0)$image$(printf '%096d' 9)$image$(printf '%064d' 5)" |
+	tee images/train-images-idx3-ubyte >images/t10k-images-idx3-ubyte
+printf '\0\0\010\1\0\0\0\4\0\1\2\3' | tee images/train-labels-idx1-ubyte >images/t10k-labels-idx1-ubyte
+cat >net.json <<'JSON'
+{"version": 1, "input": [8, 8, 1], "operators": [
+  {"kind": "conv2d", "channels": 8, "kernel": 3}, {"kind": "relu"}, {"kind": "dense", "channels": 4}]}
+JSON
+cat >plain.yaml <<'YAML'
+space: {type: densenet}
+data: {format: idx, directory: images}
+objectives: [params]
+train: {epochs: 2, batch: 4, shard: 1, precision: f32}
+YAML
+sed 's/epochs: 2/epochs: 2, flips: 0.25, noise: 0.5, draws: 3/' plain.yaml >faults.yaml
+for config in plain faults; do
+	for jobs in 1 3; do
+		"$nasc" train net.json --config $config.yaml --jobs $jobs --json >$config$jobs.json 2>err
+		is "$config, $jobs jobs: exit code" $? 0
+	done
+	same "$config: the same at any --jobs" ${config}1.json ${config}3.json
+	"$nasc" train net.json --config $config.yaml >$config.txt 2>err
+done
+is "without faults: test accuracy alone" "$(grep -c '^test accuracy' plain.txt) $(grep -c test_error plain1.json)" "1 0"
+is "with faults: the same, and under each" "$(grep '^test accuracy' faults.txt | sed 's/[0-9.]* %/A %/')" \
+	"test accuracy A % (4 images, seen once)
+test accuracy A % with weights in int8, 0.25 of their bits flipped (mean of 3 draws)
+test accuracy A % under noise of standard deviation 0.5 of a pixel in [0, 1] (mean of 3 draws)"
+grep -v test_error faults1.json >without.json
+same "the rest of the report is that without faults" without.json plain1.json
+# Of four images and three draws the errors are multiples of a twelfth.
+for key in test_error_flips test_error_noise; do
+	is "$key" "$(sed -n "s/.*\"$key\": \([0-9.]*\),/\1/p" faults1.json |
+		awk '{ v = $1 * 12; d = v - int(v + 0.5); if (v >= 0 && v <= 12 && d * d < 1e-12) print "so many twelfths" }')" \
+		"so many twelfths"
+done
+done_testing
