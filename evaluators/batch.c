@@ -33,10 +33,10 @@ void batch_open(struct batch *b, const struct dataset *data, const struct datase
 	b->offset = ARENA_NEW(a, float, row);
 	for (size_t i = 0; i < row; i++) {
 		size_t c = i % shape.c;
-		double std = norm->std[c] > 1e-6f ? (double)norm->std[c] : 1;
+		double std = norm->std[c] > 0 ? (double)norm->std[c] : 1;
 
 		b->mean[i] = norm->mean[c];
-		b->scale[i] = (float)(1 / (255 * std));
+		b->scale[i] = (float)(1 / (data->pixel == PIXEL_U8 ? 255 * std : std));
 		b->offset[i] = (float)(-(double)norm->mean[c] / std);
 	}
 	b->order = ARENA_NEW(a, uint32_t, data->n);
@@ -116,53 +116,60 @@ void batch_shuffle(struct batch *b, struct rng *shuffle, struct rng *augment)
 
 /* ---- one image --------------------------------------------------------------- */
 
-static void row_of_bytes(const struct batch *b, const uint8_t *from, size_t n, float *to)
+static inline float value(const struct dataset *d, size_t i)
 {
-	for (size_t i = 0; i < n; i++)
-		to[i] = b->scale[i] * (float)from[i] + b->offset[i];
+	return d->pixel == PIXEL_F32 ? ((const float *)d->image)[i]
+				     : (float)((const uint8_t *)d->image)[i];
 }
 
-static float column_mean(const struct batch_axis *column, const uint8_t *row, uint32_t channels,
+/* The mean of the cells that one output cell covers, @row: its first value. */
+static float column_mean(const struct dataset *d, const struct batch_axis *column, size_t row,
 			 uint32_t c)
 {
-	const uint8_t *cell = row + (size_t)column->first * channels + c;
+	size_t cell = row + (size_t)column->first * d->shape.c + c;
 	float sum = 0;
 
 	for (uint32_t k = 0; k < column->n; k++)
-		sum += column->weight[k] * (float)cell[(size_t)k * channels];
+		sum += column->weight[k] * value(d, cell + (size_t)k * d->shape.c);
 	return sum;
 }
 
-/* The mean of the cells that each output cell covers. */
-static void row_resized(const struct batch *b, const uint8_t *image, uint32_t y, float *to)
+static void row_resized(const struct batch *b, size_t image, uint32_t y, float *to)
 {
 	const struct net_shape *s = &b->data->shape;
-	size_t n = (size_t)b->shape.w * b->shape.c;
 
-	memset(to, 0, n * sizeof *to);
+	memset(to, 0, (size_t)b->shape.w * s->c * sizeof *to);
 	for (uint32_t i = 0; i < b->row[y].n; i++) {
-		const uint8_t *line = image + (size_t)(b->row[y].first + i) * s->w * s->c;
+		size_t row = image + (size_t)(b->row[y].first + i) * s->w * s->c;
 		float weight = b->row[y].weight[i];
 
 		for (uint32_t x = 0; x < b->shape.w; x++)
 			for (uint32_t c = 0; c < s->c; c++)
 				to[x * s->c + c] +=
-					weight * column_mean(&b->column[x], line, s->c, c);
+					weight * column_mean(b->data, &b->column[x], row, c);
 	}
-	for (size_t i = 0; i < n; i++)
-		to[i] = b->scale[i] * to[i] + b->offset[i];
 }
 
 /* Row @y of image @k, resized and normalised. */
 static void row_fetch(const struct batch *b, uint32_t k, uint32_t y, float *to)
 {
-	const uint8_t *image = b->data->image + k * net_elements(b->data->shape);
-	size_t n = (size_t)b->shape.w * b->shape.c;
+	const struct dataset *d = b->data;
+	size_t image = k * net_elements(d->shape), n = (size_t)b->shape.w * b->shape.c;
+	size_t row = image + y * n; /* where nothing is resized */
 
 	if (b->row)
 		row_resized(b, image, y, to);
+	else if (d->pixel == PIXEL_F32)
+		memcpy(to, (const float *)d->image + row, n * sizeof *to);
 	else
-		row_of_bytes(b, image + y * n, n, to);
+		for (size_t i = 0; i < n; i++)
+			to[i] = (float)((const uint8_t *)d->image)[row + i];
+	if (d->pixel == PIXEL_F32)
+		for (size_t i = 0; i < n; i++)
+			to[i] = b->scale[i] * (to[i] - b->mean[i]);
+	else
+		for (size_t i = 0; i < n; i++)
+			to[i] = b->scale[i] * to[i] + b->offset[i];
 }
 
 static void black(const struct batch *b, float *to, size_t n)

@@ -12,20 +12,30 @@
 #include "schema.h"
 
 /* ---- images ----------------------------------------------------------------
- * Labelled images in memory: n * h * w * c bytes NHWC, labels 0 .. classes-1.
- * Read-only once opened, shared by all workers. */
+ * Labelled images in memory: n * h * w * c values NHWC, labels 0 .. classes-1. A
+ * series is an image of height 1. Read-only once opened, shared by all workers. */
+#define DATA_CHANNELS 128
+enum pixel { PIXEL_U8, PIXEL_F32 };
 struct dataset {
 	size_t n;
-	struct net_shape shape;
+	struct net_shape shape; /* at most DATA_CHANNELS channels */
 	uint32_t classes;
-	const uint8_t *image, *label;
-	float mean[4], std[4]; /* of each channel in [0, 1], over the training part;
-				* std of a constant channel: 1 */
+	enum pixel pixel;
+	const void *image; /* uint8_t or float */
+	const uint8_t *label;
+	/* Of each channel over the training part, bytes taken for [0, 1]; std of a
+	 * constant channel: 1. */
+	float mean[DATA_CHANNELS], std[DATA_CHANNELS];
 };
+static inline size_t pixel_bytes(enum pixel p)
+{
+	return p == PIXEL_F32 ? sizeof(float) : 1;
+}
 struct data_cfg {
-	int64_t format; /* idx, cifar10 */
+	int64_t format; /* idx, cifar10, npy */
 	const char *directory;
 	double validation; /* fraction of the training set */
+	int64_t inputs;	   /* images, series */
 };
 extern const struct cfg_field data_fields[];
 

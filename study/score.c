@@ -355,16 +355,17 @@ static void score_one(void *ctx, unsigned worker, size_t i)
 
 static uint64_t images_hash(const struct dataset *d, uint64_t h)
 {
-	size_t bytes = d->n * net_elements(d->shape);
+	size_t bytes = d->n * net_elements(d->shape) * pixel_bytes(d->pixel);
+	const uint8_t *image = d->image;
 	uint64_t word;
 
 	for (size_t i = 0; i + sizeof word <= bytes; i += sizeof word) {
-		memcpy(&word, d->image + i, sizeof word);
+		memcpy(&word, image + i, sizeof word);
 		h = (h ^ word) * 0xff51afd7ed558ccdu;
 		h ^= h >> 32;
 	}
 	for (size_t i = bytes - bytes % sizeof word; i < bytes; i++)
-		h = (h ^ d->image[i]) * 0xff51afd7ed558ccdu;
+		h = (h ^ image[i]) * 0xff51afd7ed558ccdu;
 	for (size_t i = 0; i < d->n; i++) {
 		h = (h ^ d->label[i]) * 0xff51afd7ed558ccdu;
 		h ^= h >> 32;

@@ -18,7 +18,7 @@
 #define TEST_IMAGES  "t10k-images-idx3-ubyte"
 #define TEST_LABELS  "t10k-labels-idx1-ubyte"
 
-enum { IDX, CIFAR10 };
+enum { IDX, CIFAR10, NPY };
 
 static char dir[64];
 
@@ -100,6 +100,11 @@ static inline size_t idx_labels(uint8_t *p, uint32_t n)
 static inline struct data_cfg config(int64_t format, double validation)
 {
 	return (struct data_cfg){ .format = format, .directory = dir, .validation = validation };
+}
+
+static inline const uint8_t *bytes(const struct dataset *d)
+{
+	return d->image;
 }
 
 #define N      12u

@@ -24,7 +24,7 @@ static void check_small(const struct dataset *a, const struct dataset *b)
 
 	for (int k = 0; k < 2; k++)
 		for (size_t j = 0; set[k] && j < set[k]->n; j++) {
-			const uint8_t *p = set[k]->image + j * PIXELS;
+			const uint8_t *p = bytes(set[k]) + j * PIXELS;
 			unsigned i = p[0] / 20;
 
 			cr_assert(i < N && !seen[i]);
@@ -173,7 +173,7 @@ static void open_many(uint64_t seed, double fraction, int in_validation[MANY], s
 		int last = -1;
 
 		for (size_t j = 0; j < set[k].n; j++) {
-			int i = set[k].image[2 * j] << 8 | set[k].image[2 * j + 1];
+			int i = bytes(&set[k])[2 * j] << 8 | bytes(&set[k])[2 * j + 1];
 
 			cr_assert(i > last, "out of order: %d behind %d", i, last);
 			cr_assert_eq(in_validation[i], -1, "%d twice", i);
@@ -372,7 +372,7 @@ Test(data, cifar10)
 	cr_assert(set[0].shape.h == 32 && set[0].shape.w == 32 && set[0].shape.c == 3);
 	for (int k = 0; k < 2; k++)
 		for (size_t j = 0; j < set[k].n; j++) {
-			const uint8_t *p = set[k].image + j * 3072;
+			const uint8_t *p = bytes(&set[k]) + j * 3072;
 			unsigned i = p[0];
 
 			cr_assert(i < 20 && !seen[i]);
@@ -390,7 +390,7 @@ Test(data, cifar10)
 
 	put_file("test_batch.bin", raw, cifar_batch(raw, 50));
 	cr_assert_eq(dataset_open_test(&cfg, &set[0], &a, &test, &err), NASC_OK, "%s", err.msg);
-	cr_assert(test.n == 4 && test.image[0] == 50 && test.label[3] == 3);
+	cr_assert(test.n == 4 && bytes(&test)[0] == 50 && test.label[3] == 3);
 	arena_free(&a);
 	remove_dir();
 }

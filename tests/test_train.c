@@ -141,7 +141,8 @@ Test(train, learns_fashion_mnist)
 {
 	struct arena a = { 0 };
 	struct train_cfg cfg = defaults(&a);
-	struct data_cfg data = { 0, "/usr/share/datasets/fashion-mnist", 0.1 };
+	const struct data_cfg data = { .directory = "/usr/share/datasets/fashion-mnist",
+				       .validation = 0.1 };
 	struct dataset train, validation;
 	struct train_report report;
 	struct nasc_err err = { 0 };

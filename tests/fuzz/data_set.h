@@ -1,6 +1,6 @@
 #ifndef TESTS_FUZZ_DATA_SET_H
 #define TESTS_FUZZ_DATA_SET_H
-/* What the targets of both image formats share: files of one folder that are filled from the
+/* What the targets of the image formats share: files of one folder that are filled from the
  * input, plain or wrapped in gzip, and the reference to compare with. */
 #include <fcntl.h>
 #include <math.h>
@@ -52,14 +52,43 @@ static inline size_t gzip(const uint8_t *bytes, size_t n, uint8_t *out)
 	return z.total_out;
 }
 
+/* Images and labels of the training and the test set, out of one input: the lengths of the first
+ * three, two bytes each, and the files. Bit i of @flags: file i is wrapped in gzip. */
+#define SET_FILES 4
+static inline void set_fill(struct input *in, uint8_t flags, const char *const names[SET_FILES],
+			    const uint8_t *file[SET_FILES], size_t length[SET_FILES])
+{
+	static uint8_t zipped[UINT16_MAX + UINT16_MAX / 8 + GZIP_EXTRA];
+
+	for (size_t i = 0; i < SET_FILES - 1; i++) {
+		length[i] = input_byte(in);
+		length[i] |= (size_t)input_byte(in) << 8;
+	}
+	length[SET_FILES - 1] = UINT16_MAX;
+	for (size_t i = 0; i < SET_FILES; i++) {
+		size_t left = (size_t)(in->end - in->at);
+
+		file[i] = in->at;
+		length[i] = length[i] < left ? length[i] : left;
+		in->at += length[i];
+		if (flags >> i & 1)
+			data_file_fill(i, names[i], zipped, gzip(file[i], length[i], zipped));
+		else
+			data_file_fill(i, names[i], file[i], length[i]);
+	}
+}
+
 static inline void check_set(const struct dataset *d)
 {
 	MUST(d->n > 0 && d->classes >= 2 && d->classes <= 256);
-	MUST(d->shape.h > 0 && d->shape.w > 0 && d->shape.c > 0 && d->shape.c <= 4);
+	MUST(d->shape.h > 0 && d->shape.w > 0 && d->shape.c > 0 && d->shape.c <= DATA_CHANNELS);
 	for (size_t i = 0; i < d->n; i++)
 		MUST(d->label[i] < d->classes);
 	for (size_t k = 0; k < d->shape.c; k++)
-		MUST(d->mean[k] >= 0 && d->mean[k] <= 1 && d->std[k] > 0 && d->std[k] <= 1);
+		if (d->pixel == PIXEL_F32)
+			MUST(isfinite(d->mean[k]) && isnormal(d->std[k]) && d->std[k] > 0);
+		else
+			MUST(d->mean[k] >= 0 && d->mean[k] <= 1 && d->std[k] > 0 && d->std[k] <= 1);
 }
 
 /* Open the folder in every way. True: it was accepted, and @all holds all training images. */

@@ -41,7 +41,7 @@ static void check_pixels(const struct dataset *all, const uint8_t (*file)[LONGES
 		MUST(all->label[i] == record[0]);
 		for (size_t p = 0; p < PLANE; p += 93)
 			for (size_t c = 0; c < 3; c++)
-				MUST(all->image[(i * PLANE + p) * 3 + c] ==
+				MUST(((const uint8_t *)all->image)[(i * PLANE + p) * 3 + c] ==
 				     record[1 + c * PLANE + p]);
 	}
 }
