@@ -46,7 +46,7 @@ enum nasc_status proxy_network(const struct proxy_cfg *cfg, const struct network
 	uint32_t size = (uint32_t)cfg->image_size;
 
 	if (size)
-		return network_resize(net, size, size, a, out, err);
+		return network_resize(net, net->input.h == 1 ? 1 : size, size, a, out, err);
 	*out = *net;
 	return NASC_OK;
 }

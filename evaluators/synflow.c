@@ -340,7 +340,7 @@ static enum eval_outcome score(const struct synflow_cfg *cfg, const struct eval_
 	double sum = 0;
 
 	if (size) {
-		if (network_resize(net, size, size, a, &resized, err))
+		if (network_resize(net, net->input.h == 1 ? 1 : size, size, a, &resized, err))
 			return EVAL_FAILED;
 		net = &resized;
 	}

@@ -12,7 +12,7 @@ const struct cfg_field train_fields[] = {
 	CFG_REAL_FIELD(struct train_cfg, fraction, "1", 1e-6, 1, UNIT_FRACTION, "",
 		       "part of the training images used, chosen by the seed"),
 	CFG_INT_FIELD(struct train_cfg, image_size, "0", 0, 4096, "pixels",
-		      "height and width to train at; 0: the network's own input"),
+		      "height and width, or length, to train at; 0: the network's own input"),
 	CFG_INT_FIELD(struct train_cfg, batch, "64", 1, 65536, "images",
 		      "images of one step; a multiple of shard"),
 	CFG_INT_FIELD(struct train_cfg, shard, "32", 1, 4096, "images",

@@ -78,6 +78,9 @@ static enum nasc_status job_check(const struct train_cfg *cfg, const struct netw
 		return nasc_fail(err, NASC_CONFIG,
 				 "the network tells %u classes apart, the labels are of %u",
 				 net->classes, data->classes);
+	if (net->input.h == 1 && (cfg->rotate > 0 || cfg->shear > 0))
+		return nasc_fail(err, NASC_CONFIG, "%s: a series cannot be",
+				 cfg->rotate > 0 ? "rotate" : "shear");
 	if (cfg->class_weights.n > 1 && cfg->class_weights.n != data->classes)
 		return nasc_fail(err, NASC_CONFIG, "class_weights: %zu numbers for %u classes",
 				 cfg->class_weights.n, data->classes);
@@ -465,7 +468,7 @@ static enum nasc_status sized(const struct train_cfg *cfg, const struct network 
 
 	if (size == 0)
 		return NASC_OK;
-	st = network_resize(*net, size, size, a, resized, err);
+	st = network_resize(*net, (*net)->input.h == 1 ? 1 : size, size, a, resized, err);
 	*net = resized;
 	return st;
 }

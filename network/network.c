@@ -123,6 +123,13 @@ uint32_t network_merge(struct network *net, enum net_kind kind, const uint32_t *
 	return network_append(net, &(struct net_op){ .kind = kind }, in, n);
 }
 
+void network_flatten(struct network *net)
+{
+	for (size_t i = 0; i < net->n_ops && net->input.h == 1; i++)
+		if (net->op[i].kernel_h > 1)
+			net->op[i].kernel_h = 1;
+}
+
 /* ---- counts ---------------------------------------------------------------- */
 
 const char *net_kind_name(enum net_kind kind)

@@ -85,6 +85,10 @@ uint32_t network_merge(struct network *net, enum net_kind kind, const uint32_t *
 /* Any operator: the members of @op that its kind uses, others zero; inputs @in. */
 uint32_t network_append(struct network *net, const struct net_op *op, const uint32_t *in, size_t n);
 
+/* Over an input of height 1, a series, every kernel becomes 1 x k: its other rows would
+ * only ever read padding. For spaces, before network_infer(). */
+void network_flatten(struct network *net);
+
 /* Check every operator and fill shapes. NASC_CONFIG names the operator:
  * "operator 7 (conv2d): 24 input channels are not divisible by 5 groups". */
 enum nasc_status network_infer(struct network *net, struct nasc_err *err);

@@ -12,7 +12,8 @@
  *   head        BN act, global average pool, dense, softmax
  * No convolution has a bias. Source: Huang et al., "Densely Connected
  * Convolutional Networks", CVPR 2017, arXiv:1608.06993; its DenseNet and
- * DenseNet-BC (L, k) for CIFAR are points of the space.
+ * DenseNet-BC (L, k) for CIFAR are points of the space. On a series, an input of
+ * height 1, a kernel k is 1 x k and the pooling 1 x 2.
  */
 #define BLOCKS_MAX   4
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -59,7 +60,8 @@ static const struct cfg_field densenet_fields[] = {
 	CFG_CHOICES_FIELD(struct densenet_cfg, transition_pool, "[avg, max]", pool_names,
 			  "pooling of the transitions"),
 	CFG_INTS_FIELD(struct densenet_cfg, resolution, "0", 0, 1024, "pixels",
-		       "height and width of the input image; 0: the data set's own"),
+		       "height and width of the input image, length of a series; 0: the data "
+		       "set's own"),
 	CFG_END
 };
 
@@ -123,7 +125,7 @@ static struct net_shape input_shape(const struct space *s, int64_t resolution)
 
 	if (side == 0)
 		return s->input;
-	return (struct net_shape){ side, side, s->input.c };
+	return (struct net_shape){ s->input.h == 1 ? 1 : side, side, s->input.c };
 }
 
 static uint32_t norm_act(struct network *net, uint32_t x, enum net_kind act)
@@ -174,6 +176,7 @@ static enum nasc_status build(const struct space *s, const uint32_t *gene, struc
 	}
 	x = network_unary(net, NET_GLOBAL_POOL, norm_act(net, x, act));
 	network_unary(net, NET_SOFTMAX, network_dense(net, x, s->classes, true));
+	network_flatten(net);
 	return network_infer(net, err);
 }
 
@@ -409,7 +412,7 @@ static void set_choices(struct space *s, size_t i, const char *name, const int64
 static void set_resolutions(struct space *s, const struct cfg_ints *cfg)
 {
 	int64_t *v = ARENA_NEW(s->arena, int64_t, CFG_INTS_MAX);
-	int64_t own = s->input.h == s->input.w ? s->input.h : 0;
+	int64_t own = s->input.h == s->input.w || s->input.h == 1 ? s->input.w : 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < cfg->n; i++) {
@@ -441,7 +444,7 @@ static int64_t fill_fit(struct space *s)
 		for (uint32_t i = 0; i < strides; i++) {
 			struct net_shape in = input_shape(s, d->meaning[RESOLUTION][r]);
 			int64_t stride = d->meaning[STEM_STRIDE][i], fit = 1;
-			int64_t side = in.h < in.w ? in.h : in.w;
+			int64_t side = in.h < in.w && in.h > 1 ? in.h : in.w;
 
 			for (side = (side + stride - 1) / stride; side >= 2; side /= 2)
 				fit++;

@@ -156,6 +156,7 @@ static enum nasc_status build(const struct space *s, const uint32_t *gene, struc
 	x = network_unary(net, NET_RELU, network_unary(net, NET_BATCH_NORM, x));
 	x = network_unary(net, NET_GLOBAL_POOL, x);
 	network_unary(net, NET_SOFTMAX, network_dense(net, x, s->classes, true));
+	network_flatten(net);
 	return network_infer(net, err);
 }
 

@@ -88,6 +88,25 @@ Test(engine, gradients_of_images_in_turn_equal_finite_differences)
 	bench_close(&b);
 }
 
+/* The same operators on a series, with 1 x k kernels. */
+Test(engine, gradients_on_a_series)
+{
+	for (size_t k = 0; k < N_MADE; k++) {
+		struct bench b;
+		double d;
+
+		start(&b, 1, 24, 3);
+		made[k].make(&b.net);
+		for (size_t i = 0; i < b.net.n_ops; i++) /* shrinks without padding: too low */
+			b.net.op[i].padding = NET_SAME;
+		network_flatten(&b.net);
+		bench_open(&b, false);
+		d = fmin(gradient_distance(&b, 1e-3f), gradient_distance(&b, 1e-4f));
+		cr_assert_lt(d, 0.004, "%s: relative distance %g", made[k].name, d);
+		bench_close(&b);
+	}
+}
+
 Test(engine, bf16_gradients_point_the_same_way)
 {
 	struct bench full, half;
