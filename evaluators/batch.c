@@ -226,25 +226,33 @@ static void moved(const struct batch *b, uint32_t k, const struct batch_view *v,
 	}
 }
 
-/* Value @c at a place between four pixels of @image. */
-static float between(const struct batch *b, const float *image, float x, float y, uint32_t c)
+/* The pixel at a place between four of @image; outside it is black. */
+static void between(const struct batch *b, const float *image, float x, float y, float *out)
 {
+	int64_t w = b->shape.w, h = b->shape.h, c = b->shape.c;
 	int64_t x0 = (int64_t)floorf(x), y0 = (int64_t)floorf(y);
-	float part_x = x - (float)x0, part_y = y - (float)y0, sum = 0;
+	float right = x - (float)x0, down = y - (float)y0;
+	const float part[4] = { (1 - down) * (1 - right), (1 - down) * right, down * (1 - right),
+				down * right };
+	const float *at[4];
 
-	for (int64_t i = 0; i < 2; i++)
-		for (int64_t j = 0; j < 2; j++) {
-			int64_t at_y = y0 + i, at_x = x0 + j;
-			bool inside =
-				at_y >= 0 && at_y < b->shape.h && at_x >= 0 && at_x < b->shape.w;
-			size_t at =
-				inside ? ((size_t)at_y * b->shape.w + (size_t)at_x) * b->shape.c + c
-				       : 0;
+	if (x0 >= 0 && x0 + 1 < w && y0 >= 0 && y0 + 1 < h) {
+		at[0] = image + (y0 * w + x0) * c;
+		at[1] = at[0] + c;
+		at[2] = at[0] + w * c;
+		at[3] = at[2] + c;
+	} else {
+		for (int64_t k = 0; k < 4; k++) {
+			int64_t at_x = x0 + k % 2, at_y = y0 + k / 2;
 
-			sum += (i ? part_y : 1 - part_y) * (j ? part_x : 1 - part_x) *
-			       (inside ? image[at] : b->offset[c]);
+			at[k] = at_x >= 0 && at_x < w && at_y >= 0 && at_y < h
+					? image + (at_y * w + at_x) * c
+					: b->offset;
 		}
-	return sum;
+	}
+	for (int64_t i = 0; i < c; i++)
+		out[i] = part[0] * at[0][i] + part[1] * at[1][i] + part[2] * at[2][i] +
+			 part[3] * at[3][i];
 }
 
 /* @image turned, sheared and scaled about its centre. */
@@ -259,8 +267,8 @@ static void warped(const struct batch *b, const struct batch_view *v, const floa
 			float from_x = v->back[0] * off_x + v->back[1] * off_y + middle_x;
 			float from_y = v->back[2] * off_x + v->back[3] * off_y + middle_y;
 
-			for (uint32_t c = 0; c < b->shape.c; c++)
-				*out++ = between(b, image, from_x, from_y, c);
+			between(b, image, from_x, from_y, out);
+			out += b->shape.c;
 		}
 }
 

@@ -105,4 +105,9 @@ static inline char *weights_after(struct arena *a, const struct train_cfg *cfg,
 	unlink(path);
 	return text;
 }
+
+static inline void near(const char *what, size_t i, double got, double want, double tolerance)
+{
+	cr_assert_float_eq(got, want, tolerance, "%s, %zu: %.9f, not %.9f", what, i, got, want);
+}
 #endif
