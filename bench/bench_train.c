@@ -178,6 +178,7 @@ static const char *const phase_names[PHASE_KINDS] = {
 	[PHASE_SETTLE] = "settle",
 	[PHASE_CONV_BACK_DATA] = "conv_back_data",
 	[PHASE_CONV_BACK_WEIGHTS] = "conv_back_weights",
+	[PHASE_CONV_BACK] = "conv_back",
 	[PHASE_NORM_BACK] = "norm_back",
 	[PHASE_ACT_BACK] = "act_back",
 	[PHASE_POOL_BACK] = "pool_back",

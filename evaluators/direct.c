@@ -93,7 +93,7 @@ static void forward(const struct direct *d, const struct direct_forward *f)
 	stored *input = (void *)((char *)f->scratch + DIRECT_FRONT);
 	_Alignas(64) float sum[DIRECT_BLOCK * DIRECT_GROUP];
 
-	for (size_t i = 0; f->sum && i < s->n; i++)
+	for (size_t i = 0; f->sum && f->first && i < s->n; i++)
 		f->sum[i] = f->sum_sq[i] = 0;
 	memset(f->scratch, 0, d->gradient_at);
 	tile_open();
@@ -284,8 +284,10 @@ static void weights_unpack(const struct direct *d, const struct direct_backward 
 				const float *sums =
 					b->sums + (g * taps + tap) * DIRECT_GROUP * DIRECT_GROUP;
 
-				b->weights[direct_weight(d, tap, c, n)] =
-					sums[sums_at(c % DIRECT_GROUP, n % DIRECT_GROUP)];
+				size_t at = direct_weight(d, tap, c, n);
+
+				b->weights[at] = (b->first ? 0 : b->weights[at]) +
+						 sums[sums_at(c % DIRECT_GROUP, n % DIRECT_GROUP)];
 			}
 }
 
@@ -295,9 +297,9 @@ static void backward(const struct direct *d, const struct direct_backward *b)
 	stored *input = (void *)((char *)b->scratch + DIRECT_FRONT);
 	stored *gradient = (void *)((char *)b->scratch + d->gradient_at);
 
-	for (size_t i = 0; b->source.scale && i < s->c; i++)
+	for (size_t i = 0; b->source.scale && b->first && i < s->c; i++)
 		b->sum_g[i] = b->sum_gx[i] = 0;
-	for (size_t i = 0; b->bias && i < s->n; i++)
+	for (size_t i = 0; b->bias && b->first && i < s->n; i++)
 		b->bias[i] = 0;
 	memset(b->sums, 0, d->sums_bytes);
 	memset(b->scratch, 0, d->scratch_bytes);

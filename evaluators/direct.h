@@ -83,6 +83,7 @@ struct direct_forward {
 	const void *packed;
 	const float *bias;    /* NULL: none */
 	double *sum, *sum_sq; /* n: of y and y * y; NULL: not wanted */
+	bool first;	      /* images: sums begin at 0; else they are added to */
 	void *scratch;
 };
 struct direct_backward {
@@ -91,6 +92,7 @@ struct direct_backward {
 	const float *slope, *offset; /* NULL: g is complete */
 	struct rows d;		     /* of source.x; at NULL: not wanted */
 	bool accumulate;
+	bool first;		/* images: sums, gradients of weights begin at 0 */
 	const float *mean;	/* of source.x, with a norm */
 	double *sum_g, *sum_gx; /* as struct norm_back, with a norm */
 	const void *packed;	/* NULL without back_data */
@@ -109,6 +111,12 @@ extern const struct direct_kernels direct_v2, direct_v3, direct_v4, direct_amx;
 
 /* The fastest this CPU, the system and ONEDNN_MAX_CPU_ISA allow; NULL: oneDNN does better. */
 const struct direct_kernels *direct_choose(bool bf16);
+
+/* Bytes into one memory of both, where the sums are behind the scratch. */
+static inline size_t direct_sums_at(const struct direct *d)
+{
+	return (d->scratch_bytes + 63) / 64 * 64;
+}
 
 static inline size_t direct_weight(const struct direct *d, size_t tap, size_t c, size_t n)
 {

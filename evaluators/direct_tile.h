@@ -39,6 +39,7 @@ static void block_product(const struct direct *d, const uint16_t *a, size_t pitc
 {
 	(void)d;
 	(void)channels;
+	tile_fence();
 	tile_zero(0);
 	tile_zero(1);
 	tile_zero(2);
@@ -169,6 +170,7 @@ static void chunk_multiply(struct chunk *k, size_t pitch, size_t tiles)
 #define STORE(i)                                                                                   \
 	if (k->n > (i))                                                                            \
 		tile_store(i, k->sum[i], 64);
+	tile_fence();
 	EACH(LOAD)
 	for (size_t t = 0; t < tiles; t++) {
 		EACH(MULTIPLY)

@@ -34,9 +34,11 @@ INLINE void product_rows(const struct product *p, const float *from, size_t down
 						 false)
 				    : vector_splat(0);
 	for (size_t o = 0; o < p->n; o++) {
-		const float *a = from + p->at[o], *b = p->b + o * p->b_down;
+		const float *a[(HEIGHT + 3) / 4], *b = p->b + o * p->b_down;
 
-		for (size_t k = 0; k < p->depth; k++, a += right, b += b_right) {
+		for (int q = 0; q < (HEIGHT + 3) / 4; q++)
+			a[q] = from + p->at[o] + 4 * (size_t)q * down;
+		for (size_t k = 0; k < p->depth; k++, b += b_right) {
 			vf w[VECTORS];
 
 			for (int v = 0; v < VECTORS; v++)
@@ -44,8 +46,11 @@ INLINE void product_rows(const struct product *p, const float *from, size_t down
 #pragma GCC unroll 16
 			for (int r = 0; r < HEIGHT; r++)
 				for (int v = 0; v < VECTORS; v++)
-					s[r][v] = vector_fma(vector_splat(a[(size_t)r * down]),
-							     w[v], s[r][v]);
+					s[r][v] = vector_fma(
+						vector_splat(a[r / 4][(size_t)(r % 4) * down]),
+						w[v], s[r][v]);
+			for (int q = 0; q < (HEIGHT + 3) / 4; q++)
+				a[q] += right;
 		}
 	}
 	for (int r = 0; r < HEIGHT; r++)

@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "conv.h"
+#include "direct.h"
 #include "err.h"
 #include "kernels.h"
 #include "network.h"
@@ -19,9 +20,10 @@
  *   runner  what one thread works on: all tensors of one shard, in one block
  *
  * Tensors are NHWC rows of pixels (kernels.h). A concatenation owns a wide
- * buffer in which its inputs are slices, so that it costs nothing: only
- * oneDNN's operands are copied into dense memory, because its channel-strided
- * NHWC falls back to the reference code (hundreds of times slower).
+ * buffer in which its inputs are slices, so that it costs nothing. Our own
+ * convolutions (direct.h) read and write slices; oneDNN's operands are copied
+ * into dense memory, because its channel-strided NHWC falls back to the
+ * reference code (hundreds of times slower).
  *
  * Statistics of a batch norm belong to the channels of the tensor it reads:
  * they are taken once however many norms read it. Its backward pass adds
@@ -42,7 +44,7 @@ struct plan_operand {
 enum phase_kind {
 	PHASE_COPY, /* y (+)= x */
 	PHASE_CONV,
-	PHASE_STATS, /* of x; training only */
+	PHASE_STATS, /* of x, or of what the phase before summed up; training only */
 	PHASE_NORM,  /* y = act(norm(x)) */
 	PHASE_ACT,
 	PHASE_POOL,
@@ -53,6 +55,8 @@ enum phase_kind {
 	PHASE_SETTLE, /* y (+)= g + slope * x + offset */
 	PHASE_CONV_BACK_DATA,
 	PHASE_CONV_BACK_WEIGHTS,
+	PHASE_CONV_BACK, /* our own, all of it. x: source, g: gradient of the output, y: output,
+			    when g is to be settled, d: gradient of the source */
 	PHASE_NORM_BACK, /* x: input, g: gradient of the output, d: of the input */
 	PHASE_ACT_BACK,	 /* y, g, d */
 	PHASE_POOL_BACK, /* x, y, g, d */
@@ -92,6 +96,13 @@ struct plan_norm {
 	uint32_t op, c, channel, slot, gamma, beta; /* gamma, beta: indices of params */
 };
 struct plan_conv {
+	bool own;  /* `direct`, not `conv` */
+	bool flat; /* a dense layer of our own: pixels and channels of its input are channels */
+	struct direct direct;
+	uint32_t norm; /* in front, part of it; PLAN_NONE: none */
+	enum kernel_act act;
+	uint32_t cells; /* means of cells * cells behind it are the input */
+	bool sums;	/* of the output are wanted */
 	struct conv conv;
 	uint32_t op, weights, bias; /* params; bias PLAN_NONE */
 	bool in_parts; /* by a few images at a time, whose weight gradients are summed */
@@ -126,6 +137,7 @@ struct plan {
 	enum plan_use use;
 	dnnl_engine_t engine;
 	const struct kernels *kernels;
+	const struct direct_kernels *direct; /* NULL: all convolutions are oneDNN's */
 	bool bf16;
 	uint32_t images; /* of a shard */
 	struct net_shape input;
@@ -236,6 +248,7 @@ struct runner {
 	char *mem;   /* plan->bytes: `pages`, or in the arena */
 	void *pages;
 	struct conv_run *conv;
+	void *scratch; /* of one convolution at a time */
 	dnnl_stream_t stream;
 	float *gradient;			      /* n_weights, of the last shard */
 	float *mean, *var, *inv_std, *slope, *offset; /* n_channels */

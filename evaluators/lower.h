@@ -31,6 +31,11 @@ struct lower_node {
 	enum kernel_act act;
 	uint32_t op, y, n_x, index; /* index: of the plan's conv or norm */
 	uint32_t times;		    /* operators of the network that it stands for */
+	/* Our own convolution: what it reads, the mean of cells * cells of `source` behind `norm`
+	 * (NULL: none). A norm or pool that it does on the way is fused: not done by itself. */
+	bool own, fused;
+	uint32_t source, cells;
+	struct lower_node *norm;
 	uint32_t *x;
 	bool *copy; /* concat: input that is not a slice of y */
 };
@@ -39,6 +44,7 @@ struct lower_node {
 #define LOWER_STATS   1u /* phase of its statistics is emitted */
 #define LOWER_WRITTEN 2u /* gradient holds something */
 #define LOWER_AFFINE  4u /* a norm left slope and offset to settle */
+#define LOWER_NORMED  8u /* a norm reads it */
 
 struct lower {
 	const struct network *net;
@@ -55,6 +61,7 @@ struct lower {
 
 uint32_t lower_buffer(struct lower *l, uint32_t h, uint32_t w, uint32_t stride);
 struct plan_operand lower_dense(struct lower *l, uint32_t h, uint32_t w, uint32_t c);
+void lower_fuse(struct lower *l);   /* where the plan has kernels of our own for convolutions */
 void lower_params(struct lower *l); /* and the shapes of the convolutions */
 void lower_phases(struct lower *l);
 enum nasc_status lower_convs(struct lower *l, struct nasc_err *err); /* after plan_segments() */

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "lower.h"
 
 /* Parameters of every node and the oneDNN objects of its convolutions. */
@@ -104,6 +106,37 @@ static size_t take(size_t *total, size_t bytes)
 	return at;
 }
 
+static void own_add(struct plan *p, struct plan_conv *c)
+{
+	const struct conv_shape *s = &c->conv.shape;
+	const struct param *q = &p->param[c->weights];
+	struct direct_shape d = { .images = (uint32_t)s->images,
+				  .h = c->flat ? 1 : (uint32_t)s->h,
+				  .w = c->flat ? 1 : (uint32_t)s->w,
+				  .c = c->flat ? q->taps * q->in_stored : q->in,
+				  .oh = (uint32_t)s->oh,
+				  .ow = (uint32_t)s->ow,
+				  .n = q->out,
+				  .kh = c->flat ? 1 : q->kh,
+				  .kw = c->flat ? 1 : q->kw,
+				  .stride = (uint32_t)s->stride,
+				  .top = (uint32_t)s->top,
+				  .left = (uint32_t)s->left,
+				  .pool = c->cells,
+				  .in_stored = q->in_stored,
+				  .out_stored = q->out_stored,
+				  .back_data = s->want_back_data,
+				  .bf16 = s->bf16 };
+	size_t scratch;
+
+	if (!direct_plan(&c->direct, &d, p->arena))
+		abort(); /* lower_fuse() asked for what direct_plan() can */
+	c->packed_at[0] = take(&p->packed_bytes, c->direct.forward_bytes);
+	c->packed_at[1] = take(&p->packed_bytes, c->direct.back_bytes);
+	scratch = direct_sums_at(&c->direct) + c->direct.sums_bytes;
+	p->scratch_bytes = scratch > p->scratch_bytes ? scratch : p->scratch_bytes;
+}
+
 static void conv_add(struct lower *l, struct lower_node *n)
 {
 	struct plan *p = l->plan;
@@ -119,6 +152,16 @@ static void conv_add(struct lower *l, struct lower_node *n)
 	c->conv.shape = shape_of(l, n, &q, kind);
 	if (c->conv.shape.bias)
 		c->bias = vector_add(p, n->op, PARAM_BIAS, q.out);
+	c->norm = PLAN_NONE;
+	if (!n->own)
+		return;
+	c->own = true;
+	c->flat = kind == CONV_DENSE;
+	c->cells = n->cells;
+	if (n->norm) {
+		c->norm = n->norm->index;
+		c->act = n->norm->act;
+	}
 }
 
 enum nasc_status lower_convs(struct lower *l, struct nasc_err *err)
@@ -131,6 +174,10 @@ enum nasc_status lower_convs(struct lower *l, struct nasc_err *err)
 		const struct param *q = &p->param[c->weights];
 		size_t scratch;
 
+		if (c->own) {
+			own_add(p, c);
+			continue;
+		}
 		if (conv_create(&c->conv, &s, p->engine, err))
 			return nasc_wrap(err, "operator %u (%s)", c->op,
 					 net_kind_name(l->net->op[c->op].kind));

@@ -172,11 +172,31 @@ static struct plan_operand source_of(struct lower *l, uint32_t t)
 	return (struct plan_operand){ s->dense, 0, lower_padded(s->c), true };
 }
 
+static void own_forward(struct lower *l, const struct lower_node *n)
+{
+	struct plan_conv *c = &l->plan->conv[n->index];
+	struct phase ph = phase_on(l, PHASE_CONV, n->y);
+
+	c->sums = channels_any(l, n->y, LOWER_NORMED);
+	ph.x = value_of(l, n->source);
+	ph.y = value_of(l, n->y);
+	ph.index = n->index;
+	emit(l, ph);
+	if (!c->sums)
+		return;
+	emit(l, phase_on(l, PHASE_STATS, n->y));
+	channels_set(l, n->y, LOWER_STATS);
+}
+
 static void conv_forward(struct lower *l, const struct lower_node *n)
 {
 	struct phase ph = phase_on(l, PHASE_CONV, n->y);
 	const struct lower_tensor *y = &l->tensor[n->y];
 
+	if (n->own) {
+		own_forward(l, n);
+		return;
+	}
 	ph.x = source_of(l, n->x[0]);
 	ph.y = lower_is_dense(l, n->y) ? value_of(l, n->y) : lower_dense(l, y->h, y->w, y->c);
 	ph.index = n->index;
@@ -277,6 +297,8 @@ static void node_forward(struct lower *l, const struct lower_node *n)
 	x = value_of(l, n->x[0]);
 	if (n->kind == LOWER_NORM)
 		emit_runs(l, n->x[0], LOWER_STATS, phase_on(l, PHASE_STATS, n->x[0]), &x);
+	if (n->fused)
+		return;
 	ph = phase_on(l, of[n->kind], n->x[0]);
 	ph.x = value_of(l, n->x[0]);
 	ph.y = value_of(l, n->y);
@@ -290,6 +312,24 @@ static void node_forward(struct lower *l, const struct lower_node *n)
 
 /* ---- backward ---------------------------------------------------------------- */
 
+static void own_backward(struct lower *l, const struct lower_node *n)
+{
+	struct phase ph = phase_on(l, PHASE_CONV_BACK, n->y);
+
+	ph.x = value_of(l, n->source);
+	ph.g = grad_of(l, n->y);
+	if (channels_any(l, n->y, LOWER_AFFINE))
+		ph.y = value_of(l, n->y);
+	ph.index = n->index;
+	if (l->tensor[n->source].needs_grad) {
+		ph.accumulate = grad_open(l, n->source);
+		ph.d = grad_of(l, n->source);
+		if (n->norm)
+			channels_set(l, n->source, LOWER_AFFINE);
+	}
+	emit(l, ph);
+}
+
 static void conv_backward(struct lower *l, const struct lower_node *n)
 {
 	const struct plan_conv *c = &l->plan->conv[n->index];
@@ -298,6 +338,10 @@ static void conv_backward(struct lower *l, const struct lower_node *n)
 	struct plan_operand dense;
 	bool direct, add;
 
+	if (n->own) {
+		own_backward(l, n);
+		return;
+	}
 	ph.g = settle(l, n->y, true);
 	ph.index = n->index;
 	ph.x = source_of(l, n->x[0]);
@@ -392,7 +436,7 @@ static void node_backward(struct lower *l, const struct lower_node *n)
 	struct plan_operand d;
 	struct phase ph;
 
-	if (!l->tensor[n->y].needs_grad)
+	if (!l->tensor[n->y].needs_grad || n->fused)
 		return;
 	if (n->kind == LOWER_CONV) {
 		conv_backward(l, n);
@@ -436,6 +480,9 @@ void lower_phases(struct lower *l)
 	struct plan *p = l->plan;
 	struct phase loss = phase_on(l, PHASE_LOSS, l->logits);
 
+	for (size_t i = 0; i < l->n_nodes; i++)
+		if (l->node[i].kind == LOWER_NORM)
+			channels_set(l, l->node[i].x[0], LOWER_NORMED);
 	for (size_t i = 0; i < l->n_nodes; i++)
 		node_forward(l, &l->node[i]);
 	p->n_forward = p->n_phases;

@@ -260,7 +260,9 @@ static uint32_t image_stride(const struct lower *l, uint32_t c)
 {
 	if (l->plan->use == PLAN_INPUT_GRADIENT)
 		return lower_padded(c);
-	return c > 4 || (l->plan->bf16 && c == 1) ? lower_padded(c) : c;
+	bool slow = l->plan->bf16 && c == 1 && !l->plan->direct;
+
+	return c > 4 || slow ? lower_padded(c) : c;
 }
 
 static void roots_make(struct lower *l)
@@ -305,12 +307,13 @@ void plan_machine(bool bf16, char text[128])
 	const struct kernels *k = kernels_choose(bf16);
 	const dnnl_version_t *v = dnnl_version();
 
-	snprintf(text, 128, "%s, oneDNN %d.%d.%d for instruction set 0x%x, kernels x86-64-v%d",
+	snprintf(text, 128, "%s, oneDNN %d.%d.%d for instruction set 0x%x, kernels x86-64-v%d%s",
 		 bf16 ? "bf16" : "f32", v->major, v->minor, v->patch,
 		 (unsigned)dnnl_get_effective_cpu_isa(),
 		 k == &kernels_v4[bf16]	  ? 4
 		 : k == &kernels_v3[bf16] ? 3
-					  : 2);
+					  : 2,
+		 direct_choose(bf16) ? ", own convolutions" : "");
 }
 
 enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf16,
@@ -326,12 +329,15 @@ enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf
 			      .bf16 = bf16,
 			      .input = net->input,
 			      .classes = net->classes,
-			      .kernels = kernels_choose(bf16) };
+			      .kernels = kernels_choose(bf16),
+			      .direct = use == PLAN_TRAIN ? direct_choose(bf16) : NULL };
 	if (dnnl_engine_create(&out->engine, dnnl_cpu, 0) != dnnl_success)
 		return nasc_fail(err, NASC_FAIL, "oneDNN does not start");
 	st = nodes_make(&l, err);
 	if (!st) {
 		slices_place(&l);
+		if (out->direct)
+			lower_fuse(&l);
 		roots_make(&l);
 		lower_params(&l);
 		lower_phases(&l);

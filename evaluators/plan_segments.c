@@ -14,26 +14,50 @@
  * for so many pixels. */
 #define WEIGHT_USES 1024u
 
-static bool waits_for_sums(enum phase_kind kind)
+struct channels {
+	uint32_t first, n;
+};
+
+/* The norm in front of a convolution of our own; n 0: none. */
+static struct channels norm_of(const struct plan *p, const struct phase *ph)
 {
-	return kind == PHASE_NORM || kind == PHASE_SETTLE;
+	const struct plan_conv *c = &p->conv[ph->index];
+
+	if (!c->own || c->norm == PLAN_NONE)
+		return (struct channels){ 0, 0 };
+	return (struct channels){ p->norm[c->norm].channel, p->norm[c->norm].c };
 }
 
-static bool leaves_sums(enum phase_kind kind)
+/* The channels whose sums a phase needs. */
+static struct channels waits_for(const struct plan *p, const struct phase *ph)
 {
-	return kind == PHASE_STATS || kind == PHASE_NORM_BACK;
+	if (ph->kind == PHASE_CONV)
+		return norm_of(p, ph);
+	if (ph->kind == PHASE_NORM || ph->kind == PHASE_SETTLE ||
+	    (ph->kind == PHASE_CONV_BACK && ph->y.buffer != PLAN_NONE))
+		return (struct channels){ ph->channel, ph->c };
+	return (struct channels){ 0, 0 };
+}
+
+/* The channels whose sums a phase takes. */
+static struct channels leaves(const struct plan *p, const struct phase *ph)
+{
+	if (ph->kind == PHASE_CONV_BACK)
+		return norm_of(p, ph);
+	if (ph->kind == PHASE_STATS || ph->kind == PHASE_NORM_BACK)
+		return (struct channels){ ph->channel, ph->c };
+	return (struct channels){ 0, 0 };
 }
 
 /* @since: of each channel, 1 + the segment that took its sums last. */
 static bool begins_segment(const struct plan *p, size_t i, uint32_t *since)
 {
-	const struct phase *ph = &p->phase[i];
-	uint32_t now = (uint32_t)p->n_segments;
+	struct channels need = waits_for(p, &p->phase[i]);
 
 	if (i == 0 || i == p->n_forward || i == p->n_forward + 1)
 		return true;
-	for (uint32_t c = 0; waits_for_sums(ph->kind) && c < ph->c; c++)
-		if (since[ph->channel + c] == now)
+	for (uint32_t c = need.first; c < need.first + need.n; c++)
+		if (since[c] == (uint32_t)p->n_segments)
 			return true;
 	return false;
 }
@@ -44,13 +68,13 @@ static void segments_cut(struct plan *p)
 
 	p->segment = ARENA_NEW(p->arena, struct plan_segment, p->n_phases);
 	for (size_t i = 0; i < p->n_phases; i++) {
-		const struct phase *ph = &p->phase[i];
+		struct channels left = leaves(p, &p->phase[i]);
 
 		if (begins_segment(p, i, since))
 			p->segment[p->n_segments++].first = (uint32_t)i;
 		p->segment[p->n_segments - 1].end = (uint32_t)i + 1;
-		for (uint32_t c = 0; leaves_sums(ph->kind) && c < ph->c; c++)
-			since[ph->channel + c] = (uint32_t)p->n_segments;
+		for (uint32_t c = left.first; c < left.first + left.n; c++)
+			since[c] = (uint32_t)p->n_segments;
 	}
 }
 
@@ -59,7 +83,7 @@ static void segments_cut(struct plan *p)
 static bool is_conv(enum phase_kind kind)
 {
 	return kind == PHASE_CONV || kind == PHASE_CONV_BACK_DATA ||
-	       kind == PHASE_CONV_BACK_WEIGHTS;
+	       kind == PHASE_CONV_BACK_WEIGHTS || kind == PHASE_CONV_BACK;
 }
 
 /* Channels of @o that a phase touches are counted once, by the widest. */
@@ -104,6 +128,8 @@ static uint32_t images_at_once(const struct plan *p, const struct plan_segment *
 			size_t uses = (size_t)c->oh * (size_t)c->ow;
 			size_t need = (WEIGHT_USES + uses - 1) / uses;
 
+			if (p->conv[ph->index].own) /* takes a few images at a time itself */
+				return p->images;
 			least = c->kind != CONV_DEPTHWISE && need > least ? need : least;
 		}
 	}

@@ -30,16 +30,18 @@ static void convs_bind(struct runner *r, struct arena *a)
 {
 	const struct plan *p = r->plan;
 	char *gradient = engine_memory(a, p->gradient_bytes), *packed = r->model->packed;
-	void *scratch = engine_memory(a, p->scratch_bytes);
 
+	r->scratch = engine_memory(a, p->scratch_bytes);
 	r->conv = ARENA_NEW(a, struct conv_run, p->n_convs);
 	for (size_t i = 0; i < p->n_convs; i++) {
 		const struct plan_conv *c = &p->conv[i];
 		size_t w = p->param[c->weights].at;
 		struct conv_memory m = { .weights = r->model->weights + w,
 					 .diff_weights = c->in_parts ? r->part : r->gradient + w,
-					 .scratch = scratch };
+					 .scratch = r->scratch };
 
+		if (c->own)
+			continue;
 		if (c->bias != PLAN_NONE) {
 			m.bias = r->model->weights + p->param[c->bias].at;
 			m.diff_bias =
@@ -101,8 +103,19 @@ void runner_load(struct runner *r, const float *image)
 
 void runner_pack(struct runner *r)
 {
-	for (size_t i = 0; i < r->plan->n_convs; i++)
-		conv_pack(&r->conv[i], r->stream);
+	const struct plan *p = r->plan;
+	char *packed = r->model->packed;
+
+	for (size_t i = 0; i < p->n_convs; i++) {
+		const struct plan_conv *c = &p->conv[i];
+
+		if (c->own)
+			direct_pack(&c->direct, r->model->weights + p->param[c->weights].at,
+				    packed + c->packed_at[0],
+				    c->direct.shape.back_data ? packed + c->packed_at[1] : NULL);
+		else
+			conv_pack(&r->conv[i], r->stream);
+	}
 }
 
 static bool is_first(const struct runner *r)
@@ -120,10 +133,12 @@ static void take_stats(struct runner *r, const struct phase *ph)
 	double *sum = r->sum + ph->channel, *sum2 = r->sum2 + ph->channel;
 	double n = (double)r->plan->images * ph->pixels;
 
-	for (uint32_t c = 0; is_first(r) && c < ph->c; c++)
-		sum[c] = sum2[c] = 0;
-	r->plan->kernels->stats(runner_rows(r, ph->x), (size_t)r->count * ph->pixels, ph->c, sum,
-				sum2);
+	if (ph->x.buffer != PLAN_NONE) {
+		for (uint32_t c = 0; is_first(r) && c < ph->c; c++)
+			sum[c] = sum2[c] = 0;
+		r->plan->kernels->stats(runner_rows(r, ph->x), (size_t)r->count * ph->pixels, ph->c,
+					sum, sum2);
+	}
 	for (uint32_t c = 0; is_last(r) && c < ph->c; c++) {
 		double mean = sum[c] / n;
 		double var = sum2[c] / n - mean * mean;
@@ -275,20 +290,113 @@ static void conv_back_weights(struct runner *r, const struct phase *ph)
 		groups_mask(q, r->gradient + q->at);
 }
 
+static struct rows rows_or_none(const struct runner *r, struct plan_operand o)
+{
+	return o.buffer == PLAN_NONE ? (struct rows){ 0 } : runner_rows(r, o);
+}
+
+/* ---- convolutions of our own --------------------------------------------------- */
+
+/* The source of @c or its gradient; the pixels of a dense layer are channels of one. */
+static struct rows own_rows(const struct runner *r, const struct plan_conv *c,
+			    struct plan_operand o)
+{
+	struct rows rows = runner_rows(r, o);
+
+	if (c->flat) {
+		rows.stride *= r->plan->param[c->weights].taps;
+		rows.whole = false;
+	}
+	return rows;
+}
+
+static struct direct_source own_source(const struct runner *r, const struct phase *ph)
+{
+	const struct plan_conv *c = &r->plan->conv[ph->index];
+	struct direct_source s = { .x = own_rows(r, c, ph->x), .act = c->act };
+
+	if (c->norm != PLAN_NONE) {
+		s.scale = r->scale + r->plan->norm[c->norm].slot;
+		s.shift = r->shift + r->plan->norm[c->norm].slot;
+	}
+	return s;
+}
+
+static void own_forward(struct runner *r, const struct phase *ph, enum runner_mode mode)
+{
+	const struct plan *p = r->plan;
+	const struct plan_conv *c = &p->conv[ph->index];
+	struct direct_forward f = { .source = own_source(r, ph),
+				    .y = runner_rows(r, ph->y),
+				    .packed = (const char *)r->model->packed + c->packed_at[0],
+				    .first = is_first(r),
+				    .scratch = r->scratch };
+
+	if (c->norm != PLAN_NONE && is_first(r))
+		norm_scale(r, &p->norm[c->norm], mode);
+	if (c->bias != PLAN_NONE)
+		f.bias = r->model->weights + p->param[c->bias].at;
+	if (c->sums && mode == RUN_TRAIN) {
+		f.sum = r->sum + ph->channel;
+		f.sum_sq = r->sum2 + ph->channel;
+	}
+	p->direct->forward(&c->direct, &f);
+}
+
+static void own_backward(struct runner *r, const struct phase *ph)
+{
+	const struct plan *p = r->plan;
+	const struct plan_conv *c = &p->conv[ph->index];
+	const struct param *q = &p->param[c->weights];
+	const struct direct_shape *s = &c->direct.shape;
+	struct direct_backward b = { .source = own_source(r, ph),
+				     .g = runner_rows(r, ph->g),
+				     .accumulate = ph->accumulate,
+				     .first = is_first(r),
+				     .weights = r->gradient + q->at,
+				     .scratch = r->scratch,
+				     .sums = (void *)((char *)r->scratch +
+						      direct_sums_at(&c->direct)) };
+
+	if (ph->y.buffer != PLAN_NONE) {
+		b.y = runner_rows(r, ph->y);
+		b.slope = r->slope + ph->channel;
+		b.offset = r->offset + ph->channel;
+	}
+	if (ph->d.buffer != PLAN_NONE)
+		b.d = own_rows(r, c, ph->d);
+	if (s->back_data)
+		b.packed = (const char *)r->model->packed + c->packed_at[1];
+	if (c->norm != PLAN_NONE) {
+		b.mean = r->mean + p->norm[c->norm].channel;
+		b.sum_g = r->sum_g + p->norm[c->norm].slot;
+		b.sum_gx = r->sum_gx + p->norm[c->norm].slot;
+	}
+	if (c->bias != PLAN_NONE)
+		b.bias = r->gradient + p->param[c->bias].at;
+	p->direct->backward(&c->direct, &b);
+	if (q->groups > 1 && is_last(r))
+		groups_mask(q, r->gradient + q->at);
+	if (c->norm != PLAN_NONE && is_last(r))
+		norm_back_end(r, &p->norm[c->norm],
+			      (double)p->images * s->h * s->w * s->pool * s->pool);
+}
+
 static void phase_forward(struct runner *r, const struct phase *ph, enum runner_mode mode)
 {
 	const struct kernels *k = r->plan->kernels;
 	size_t n = (size_t)r->count * ph->pixels;
-	struct rows x = runner_rows(r, ph->x), y = { 0 };
+	struct rows x = rows_or_none(r, ph->x), y = rows_or_none(r, ph->y);
 
-	if (ph->y.buffer != PLAN_NONE)
-		y = runner_rows(r, ph->y);
 	switch (ph->kind) {
 	case PHASE_COPY:
 		k->copy(x, y, n, ph->c, ph->accumulate);
 		break;
 	case PHASE_CONV:
-		conv_execute(&r->conv[ph->index], CONV_FORWARD, x.at, y.at, r->stream);
+		if (r->plan->conv[ph->index].own)
+			own_forward(r, ph, mode);
+		else
+			conv_execute(&r->conv[ph->index], CONV_FORWARD, x.at, y.at, r->stream);
 		break;
 	case PHASE_STATS:
 		if (mode == RUN_TRAIN)
@@ -317,11 +425,6 @@ static void phase_forward(struct runner *r, const struct phase *ph, enum runner_
 	}
 }
 
-static struct rows rows_or_none(const struct runner *r, struct plan_operand o)
-{
-	return o.buffer == PLAN_NONE ? (struct rows){ 0 } : runner_rows(r, o);
-}
-
 static void phase_backward(struct runner *r, const struct phase *ph, enum runner_mode mode)
 {
 	const struct kernels *k = r->plan->kernels;
@@ -343,6 +446,9 @@ static void phase_backward(struct runner *r, const struct phase *ph, enum runner
 		break;
 	case PHASE_CONV_BACK_DATA:
 		conv_execute(&r->conv[ph->index], CONV_BACK_DATA, g.at, d.at, r->stream);
+		break;
+	case PHASE_CONV_BACK:
+		own_backward(r, ph);
 		break;
 	case PHASE_CONV_BACK_WEIGHTS:
 		conv_back_weights(r, ph);

@@ -15,16 +15,22 @@ struct tile_config {
 	uint8_t rows[16];
 } __attribute__((aligned(64)));
 
+/* Constant, as GCC's intrinsic does not tell the compiler that it reads all of it. */
+#define TILE_EACH(x)                                                                               \
+	{                                                                                          \
+		x, x, x, x, x, x, x, x                                                             \
+	}
+static const struct tile_config tile_config = { .palette = 1,
+						.bytes = TILE_EACH(64),
+						.rows = TILE_EACH(16) };
+
 static inline void tile_open(void)
 {
-	struct tile_config c = { .palette = 1 };
-
-	for (int i = 0; i < 8; i++) {
-		c.bytes[i] = 64;
-		c.rows[i] = 16;
-	}
-	_tile_loadconfig(&c);
+	_tile_loadconfig(&tile_config);
 }
+/* Before tiles are loaded from memory that was written: GCC's intrinsic does not say that it
+ * reads. */
+#define tile_fence()		 __asm__ volatile("" ::: "memory")
 #define tile_close()		 _tile_release()
 #define tile_zero(t)		 _tile_zero(t)
 #define tile_load(t, at, pitch)	 _tile_loadd(t, at, pitch)

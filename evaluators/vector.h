@@ -28,7 +28,13 @@ typedef uint16_t vh __attribute__((vector_size(LANES * 2)));
 
 INLINE vf vector_splat(float x)
 {
-	return (vf){ 0 } + x;
+#if defined(__AVX512F__)
+	return (vf)_mm512_set1_ps(x);
+#elif defined(__AVX2__)
+	return (vf)_mm256_set1_ps(x);
+#else
+	return (vf){ x, x, x, x };
+#endif
 }
 
 /* Lanes of @a where @mask is all ones, of @b where it is zero. */

@@ -7,7 +7,9 @@
 #include "engine.h"
 #include "rng.h"
 
+#ifndef IMAGES
 #define IMAGES 4
+#endif
 
 struct bench {
 	struct arena arena;

@@ -321,6 +321,7 @@ static void check_forward(struct data *t, struct placed *p, const struct direct_
 				    .bias = p->bias,
 				    .sum = p->sum[0],
 				    .sum_sq = p->sum[1],
+				    .first = true,
 				    .scratch = p->scratch };
 	double far;
 
@@ -382,6 +383,7 @@ static void check_backward(struct data *t, struct placed *p, const struct direct
 				     .offset = p->offset,
 				     .d = d.rows,
 				     .accumulate = add,
+				     .first = true,
 				     .mean = p->mean,
 				     .sum_g = p->sum[0],
 				     .sum_gx = p->sum[1],

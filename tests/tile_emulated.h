@@ -15,6 +15,7 @@ extern _Thread_local struct tile_counts tile_counts;
 
 void tile_open(void);
 void tile_close(void);
+#define tile_fence()
 void tile_zero(int t);
 void tile_load(int t, const void *at, size_t pitch);
 void tile_store(int t, void *at, size_t pitch);
