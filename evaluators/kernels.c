@@ -9,7 +9,8 @@
  * Every kernel walks tiles of pixels, in a tile the vectors of channels, in a
  * vector the pixels: coefficients and sums stay in registers, the tile in L1.
  * A vector that reaches beyond the last channel takes the `part` path. */
-#define TILE 64
+#define TILE	       64
+#define DEPTHWISE_MOST 5 /* side of the largest kernel whose sums stay in registers */
 
 /* Run BODY(part) for the vector at channel @at of @c. */
 #define EITHER(at, c, BODY)                                                                        \
@@ -381,11 +382,83 @@ INLINE vf depthwise_tap(const struct kernel_window *w, struct rows x, struct row
 	return sum + sum2;
 }
 
+/* Output (oy, ox) of a k x k kernel, some of whose taps may lie outside. */
+INLINE void depthwise_edge(const struct kernel_window *w, size_t k, struct rows x, vf g,
+			   size_t image, size_t oy, size_t ox, size_t at, vf *sum, bool bf16)
+{
+	for (size_t ky = 0; ky < k; ky++)
+		for (size_t kx = 0; kx < k; kx++) {
+			size_t iy = oy * w->stride + ky - w->top; /* huge when it is negative */
+			size_t ix = ox * w->stride + kx - w->left;
+			size_t p = (image * w->ih + iy) * w->iw + ix;
+
+			if (iy < w->ih && ix < w->iw)
+				sum[ky * k + kx] += rows_get(x, p, at, bf16) * g;
+		}
+}
+
+/* Outputs [x0, x1) of row @oy of a k x k kernel, whose taps all lie inside. */
+INLINE void depthwise_run(const struct kernel_window *w, size_t k, struct rows x, struct rows g,
+			  size_t image, size_t oy, size_t x0, size_t x1, size_t at, vf *sum,
+			  bool bf16)
+{
+	size_t in = (image * w->ih + oy * w->stride - w->top) * w->iw + x0 * w->stride - w->left;
+	size_t out = (image * w->oh + oy) * w->ow;
+
+	for (size_t ox = x0; ox < x1; ox++, in += w->stride) {
+		vf d = rows_get(g, out + ox, at, bf16);
+
+		for (size_t ky = 0; ky < k; ky++)
+			for (size_t kx = 0; kx < k; kx++)
+				sum[ky * k + kx] += rows_get(x, in + ky * w->iw + kx, at, bf16) * d;
+	}
+}
+
+/* A small k x k kernel, all its sums in registers. */
+INLINE void depthwise_image(const struct kernel_window *w, size_t k, struct rows x, struct rows g,
+			    size_t image, size_t at, size_t c, float *dw, size_t pitch, bool bf16)
+{
+	vf sum[DEPTHWISE_MOST * DEPTHWISE_MOST] = { 0 };
+	size_t y0 = (w->top + w->stride - 1) / w->stride,
+	       x0 = (w->left + w->stride - 1) / w->stride;
+	size_t y1 = w->ih + w->top >= k ? (w->ih + w->top - k) / w->stride + 1 : 0;
+	size_t x1 = w->iw + w->left >= k ? (w->iw + w->left - k) / w->stride + 1 : 0;
+
+	x1 = min_size(x1, w->ow);
+	for (size_t oy = 0; oy < w->oh; oy++) {
+		bool inside = oy >= y0 && oy < y1 && x0 < x1;
+
+		if (inside)
+			depthwise_run(w, k, x, g, image, oy, x0, x1, at, sum, bf16);
+		for (size_t ox = 0; ox < w->ow; ox++) {
+			size_t p = (image * w->oh + oy) * w->ow + ox;
+
+			if (inside && ox == x0)
+				ox = x1 - 1;
+			else
+				depthwise_edge(w, k, x, rows_get(g, p, at, bf16), image, oy, ox, at,
+					       sum, bf16);
+		}
+	}
+	for (size_t tap = 0; tap < k * k; tap++)
+		for (size_t i = 0; i < LANES && at + i < c; i++)
+			dw[tap * pitch + at + i] += sum[tap][i];
+}
+
 INLINE void depthwise_back(const struct kernel_window *w, struct rows x, struct rows g, size_t c,
 			   float *dw, size_t pitch, bool bf16)
 {
 	for (size_t image = 0; image < w->images; image++)
-		for (size_t at = 0; at < c; at += LANES)
+		for (size_t at = 0; at < c; at += LANES) {
+			if (w->kh == 3 && w->kw == 3) {
+				depthwise_image(w, 3, x, g, image, at, c, dw, pitch, bf16);
+				continue;
+			}
+			if (w->kh == DEPTHWISE_MOST && w->kw == DEPTHWISE_MOST) {
+				depthwise_image(w, DEPTHWISE_MOST, x, g, image, at, c, dw, pitch,
+						bf16);
+				continue;
+			}
 			for (size_t tap = 0; tap < w->kh * w->kw; tap++) {
 				float *d = dw + tap * pitch + at;
 				vf sum = depthwise_tap(w, x, g, image, tap / w->kw, tap % w->kw, at,
@@ -394,6 +467,7 @@ INLINE void depthwise_back(const struct kernel_window *w, struct rows x, struct 
 				for (size_t i = 0; i < LANES && at + i < c; i++)
 					d[i] += sum[i];
 			}
+		}
 }
 
 /* Each lane gathers its own bits: 32 vectors become one. */
