@@ -234,12 +234,12 @@ static inline void make_acts(struct network *n)
 
 static inline void make_large(struct network *n)
 {
-	uint32_t x = conv(n, 0, 20, 3), y;
+	uint32_t x = conv(n, 0, 5, 3), y;
 
 	y = relu(n, norm(n, x));
 	x = merge(n, NET_CONCAT, x, network_depthwise(n, y, 3, 1, NET_SAME, true), NO);
-	x = relu(n, norm(n, conv(n, x, 24, 3)));
-	x = merge(n, NET_ADD, x, network_unary(n, NET_RELU6, norm(n, conv(n, x, 24, 1))), NO);
+	x = relu(n, norm(n, conv(n, x, 6, 3)));
+	x = merge(n, NET_ADD, x, network_unary(n, NET_RELU6, norm(n, conv(n, x, 6, 1))), NO);
 	x = network_pool(n, NET_MAX_POOL, x, 2, 2, NET_SAME);
 	network_dense(n, network_unary(n, NET_GLOBAL_POOL, x), 5, true);
 }

@@ -1,5 +1,4 @@
 #include <criterion/criterion.h>
-#include <criterion/parameterized.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,105 +6,11 @@
 #include "engine_fixture.h"
 #include "leak.h"
 
-/* The engine against finite differences, plain loops and hand-computed values. */
+/* The engine against plain loops and hand-computed values. */
 
 TestSuite(engine, .fini = no_leaks);
 
-/* ---- gradients --------------------------------------------------------------- */
-
-/* Central differences over up to 40 weights of each parameter tensor; relative
- * L2 distance of the two gradients. */
-static double gradient_distance(struct bench *b, float step)
-{
-	double diff = 0, norm2 = 0;
-
-	forward(b);
-	runner_backward(&b->run);
-	memcpy(b->model.gradient, b->run.gradient, b->plan.n_weights * sizeof(float));
-	for (size_t k = 0; k < b->plan.n_params; k++) {
-		const struct param *q = &b->plan.param[k];
-		size_t n = param_count(q), stride = n / 40 + 1;
-
-		for (size_t i = 0; i < n; i += stride) {
-			float *w = &b->model.weights[param_at(q, i)], old = *w;
-			double up, down, want, got = (double)b->model.gradient[param_at(q, i)];
-
-			*w = old + step;
-			up = forward(b);
-			*w = old - step;
-			down = forward(b);
-			*w = old;
-			want = (up - down) / (2 * (double)step);
-			diff += (got - want) * (got - want);
-			norm2 += want * want;
-		}
-	}
-	cr_assert(norm2 > 1e-8, "the loss does not depend on the weights");
-	return sqrt(diff / norm2);
-}
-
-ParameterizedTestParameters(engine, gradients_equal_finite_differences)
-{
-	static size_t row[N_MADE];
-
-	for (size_t i = 0; i < N_MADE; i++)
-		row[i] = i;
-	return cr_make_param_array(size_t, row, N_MADE);
-}
-ParameterizedTest(size_t *row, engine, gradients_equal_finite_differences)
-{
-	struct bench b;
-	double d;
-
-	start(&b, 8, 7, 3);
-	made[*row].make(&b.net);
-	bench_open(&b, false);
-	/* A ReLU or maximum that changes sides within the step spoils a difference, so
-	 * does f32's rounding with a small step: one of two must agree. */
-	d = fmin(gradient_distance(&b, 1e-3f), gradient_distance(&b, 1e-4f));
-	cr_assert_lt(d, 0.004, "%s: relative distance %g", made[*row].name, d);
-	bench_close(&b);
-}
-
-/* Images too large for the cache together: they run one after the other, and weight gradients,
- * statistics and the sums of the norms come together from parts. */
-Test(engine, gradients_of_images_in_turn_equal_finite_differences)
-{
-	bool in_parts = false;
-	struct bench b;
-	double d;
-
-	start(&b, 48, 47, 3);
-	make_large(&b.net);
-	bench_open(&b, false);
-	for (size_t i = 0; i < b.plan.n_segments; i++)
-		cr_assert_eq(b.plan.images % b.plan.segment[i].images, 0);
-	for (size_t i = 0; i < b.plan.n_convs; i++)
-		in_parts |= b.plan.conv[i].in_parts && b.plan.conv[i].bias != PLAN_NONE;
-	cr_assert(in_parts);
-	d = fmin(gradient_distance(&b, 1e-3f), gradient_distance(&b, 1e-4f));
-	cr_assert_lt(d, 0.01, "relative distance %g", d);
-	bench_close(&b);
-}
-
-/* The same operators on a series, with 1 x k kernels. */
-Test(engine, gradients_on_a_series)
-{
-	for (size_t k = 0; k < N_MADE; k++) {
-		struct bench b;
-		double d;
-
-		start(&b, 1, 24, 3);
-		made[k].make(&b.net);
-		for (size_t i = 0; i < b.net.n_ops; i++) /* shrinks without padding: too low */
-			b.net.op[i].padding = NET_SAME;
-		network_flatten(&b.net);
-		bench_open(&b, false);
-		d = fmin(gradient_distance(&b, 1e-3f), gradient_distance(&b, 1e-4f));
-		cr_assert_lt(d, 0.004, "%s: relative distance %g", made[k].name, d);
-		bench_close(&b);
-	}
-}
+/* ---- gradients in bf16; in f32: test_gradients.c ------------------------------- */
 
 Test(engine, bf16_gradients_point_the_same_way)
 {
