@@ -18,16 +18,17 @@ struct rng {
  * so the order in which candidates are worked on changes nothing. The numbers are
  * part of the results' reproducibility: append, never renumber. */
 enum rng_purpose {
-	RNG_STRATEGY = 1, /* the search strategy; id 0 */
-	RNG_SPLIT = 2,	  /* training / validation split; id 0 */
-	RNG_INIT = 3,	  /* initial weights; id = candidate */
-	RNG_SHUFFLE = 4,  /* order of the images; id = candidate */
-	RNG_AUGMENT = 5,  /* shifts and flips; id = candidate */
-	RNG_PROXY = 6,	  /* minibatch and noise of a proxy; id = candidate */
-	RNG_SAMPLE = 7,	  /* `nasc space --sample`; id 0 */
-	RNG_TABLE = 8,	  /* one of the seeds in a table; id = candidate */
-	RNG_FLIPS = 9,	  /* bit flips in trained weights; id = candidate */
-	RNG_NOISE = 10,	  /* noise on the images of a test; id = candidate, image */
+	RNG_STRATEGY = 1,   /* the search strategy; id 0 */
+	RNG_SPLIT = 2,	    /* training / validation split; id 0 */
+	RNG_INIT = 3,	    /* initial weights; id = candidate */
+	RNG_SHUFFLE = 4,    /* order of the images; id = candidate */
+	RNG_AUGMENT = 5,    /* shifts and flips; id = candidate */
+	RNG_PROXY = 6,	    /* minibatch and noise of a proxy; id = candidate */
+	RNG_SAMPLE = 7,	    /* `nasc space --sample`; id 0 */
+	RNG_TABLE = 8,	    /* one of the seeds in a table; id = candidate */
+	RNG_FLIPS = 9,	    /* bit flips in trained weights; id = candidate */
+	RNG_NOISE = 10,	    /* noise on the images of a test; id = candidate, image */
+	RNG_REFERENCE = 11, /* networks that proxies are ranked among; id = network */
 };
 
 void rng_seed(struct rng *r, rng_u128 state, rng_u128 stream); /* as pcg64(state, stream) */

@@ -22,7 +22,6 @@
 
 #define CELLS_MAX    1024
 #define SEED	     1
-#define REFERENCES   1 /* as RNG_SAMPLE's id */
 #define SETTINGS_MAX 16
 
 struct bench {
@@ -198,6 +197,18 @@ static const char *setting_of(const struct bench *b, const char *name)
 	return "{}";
 }
 
+static void sample(const void *space, uint64_t seed, uint64_t i, struct arena *a,
+		   struct network *out)
+{
+	const struct space *s = space;
+	uint32_t gene[6];
+	struct rng rng;
+
+	rng_stream(&rng, seed, RNG_REFERENCE, i);
+	space_sample(s, &rng, gene);
+	s->ops->decode(s, gene, a, out);
+}
+
 static void evaluator_make(struct bench *b, const struct evaluator_ops *ops, struct evaluator *e)
 {
 	const char *text = setting_of(b, ops->name);
@@ -205,7 +216,9 @@ static void evaluator_make(struct bench *b, const struct evaluator_ops *ops, str
 	struct nasc_err err = { 0 };
 	struct yaml_doc doc;
 
-	*e = (struct evaluator){ .ops = ops, .cfg = cfg, .arena = &b->arena };
+	*e = (struct evaluator){
+		.ops = ops, .cfg = cfg, .arena = &b->arena, .sample = sample, .space = &b->space
+	};
 	if (ops->needs_data) {
 		e->train = &b->train;
 		e->validation = &b->validation;

@@ -73,7 +73,7 @@ struct eval_request {
 	const struct eval_gene *gene; /* what the space made the network of, in its order */
 	size_t n_genes;
 };
-#define EVAL_MAX_METRICS 8
+#define EVAL_MAX_METRICS 16
 struct eval_result {
 	double value[EVAL_MAX_METRICS]; /* of ops->metric[i], when EVAL_OK; never NAN */
 	char why[256];
@@ -114,6 +114,11 @@ struct evaluator {
 	const struct dataset *train, *validation; /* NULL unless needs_data */
 	struct arena *arena;
 	void *state;
+	/* Network @i of a sample of the run's space that @seed draws, in @a. Any thread. NULL
+	 * where there is no space. */
+	void (*sample)(const void *space, uint64_t seed, uint64_t i, struct arena *a,
+		       struct network *out);
+	const void *space;
 };
 extern const struct evaluator_ops *const evaluator_registry[];
 const struct evaluator_ops *evaluator_find(const char *name);

@@ -52,7 +52,7 @@ enum nasc_status proxy_network(const struct proxy_cfg *cfg, const struct network
 }
 
 /* What the last global average pool reads becomes the output. */
-static enum nasc_status features_only(struct arena *a, struct network *net, struct nasc_err *err)
+enum nasc_status proxy_features(struct arena *a, struct network *net, struct nasc_err *err)
 {
 	struct net_op *op = ARENA_NEW(a, struct net_op, net->n_ops);
 
@@ -226,7 +226,7 @@ static enum nasc_status network_open(struct proxy *p, const struct evaluator *e,
 		return nasc_fail(err, NASC_CONFIG,
 				 "the network reads %u channels, the images have %u", net.input.c,
 				 e->train->shape.c);
-	if (m->features && features_only(&p->arena, &net, err))
+	if (m->features && proxy_features(&p->arena, &net, err))
 		return err->code;
 	if (proxy_prepare(p, &net, (uint32_t)n, m, err))
 		return err->code;

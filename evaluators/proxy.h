@@ -10,6 +10,7 @@
 
 struct proxy_cfg {
 	int64_t images, repeats, image_size;
+	int64_t reference; /* az_nas alone */
 };
 #define PROXY_IMAGES_FIELD(count, help)                                                            \
 	CFG_INT_FIELD(struct proxy_cfg, images, count, 2, 1024, "images", help)
@@ -71,6 +72,8 @@ void proxy_machine_bf16(const void *cfg, char text[128]); /* with method->bf16 *
 /* @net as it is run: resized by cfg->image_size. */
 enum nasc_status proxy_network(const struct proxy_cfg *cfg, const struct network *net,
 			       struct arena *a, struct network *out, struct nasc_err *err);
+/* @net up to what its last global average pool reads. */
+enum nasc_status proxy_features(struct arena *a, struct network *net, struct nasc_err *err);
 /* Plan, model and runner of @net in @p->arena. */
 enum nasc_status proxy_prepare(struct proxy *p, const struct network *net, uint32_t images,
 			       const struct proxy_method *method, struct nasc_err *err);

@@ -2,9 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
-#include "evaluators.h"
-#include "rng.h"
+#include "proxy.h"
 
 /* SynFlow, Tanaka et al., NeurIPS 2020 (arXiv 2006.05467): all weights taken as
  * their magnitudes, batch norms left out, an image of ones; R = sum of the
@@ -17,16 +15,8 @@
  * weight gradient is needed. In f64, as the values grow with depth; the metric is
  * the score's logarithm. */
 
-struct synflow_cfg {
-	int64_t repeats, image_size;
-};
-static const struct cfg_field synflow_fields[] = {
-	CFG_INT_FIELD(struct synflow_cfg, repeats, "3", 1, 1000, "times",
-		      "initial weights averaged over"),
-	CFG_INT_FIELD(struct synflow_cfg, image_size, "0", 0, 4096, "pixels",
-		      "height and width to run at; 0: the network's own input"),
-	CFG_END
-};
+static const struct cfg_field synflow_fields[] = { PROXY_REPEATS_FIELD("3"), PROXY_SIZE_FIELD,
+						   CFG_END };
 
 struct flow {
 	const struct network *net;
@@ -329,24 +319,17 @@ static double flow_bytes(const struct network *net)
 	return n * sizeof(double);
 }
 
-static enum eval_outcome score(const struct synflow_cfg *cfg, const struct eval_request *request,
+static enum eval_outcome score(const struct proxy_cfg *cfg, const struct eval_request *request,
 			       struct arena *a, double *out, struct nasc_err *err)
 {
-	const struct network *net = request->net;
-	uint32_t size = (uint32_t)cfg->image_size;
-	struct network resized;
+	struct network net;
 	struct flow f;
 	struct rng init;
 	double sum = 0;
 
-	if (size) {
-		if (network_resize(net, net->input.h == 1 ? 1 : size, size, a, &resized, err))
-			return EVAL_FAILED;
-		net = &resized;
-	}
-	if (memory_fits(flow_bytes(net), err))
+	if (proxy_network(cfg, request->net, a, &net, err) || memory_fits(flow_bytes(&net), err))
 		return EVAL_FAILED;
-	flow_make(&f, net, a);
+	flow_make(&f, &net, a);
 	rng_stream(&init, request->seed, RNG_INIT, request->id);
 	for (int64_t i = 0; i < cfg->repeats; i++) {
 		sum += score_once(&f, &init, request->cancel);
@@ -369,10 +352,7 @@ static enum eval_outcome run(struct evaluator *e, void *worker, const struct eva
 
 	(void)worker;
 	arena_free(&a);
-	if (outcome == EVAL_FAILED)
-		snprintf(result->why, sizeof result->why, "%.*s", (int)sizeof result->why - 1,
-			 err.msg);
-	return outcome;
+	return outcome == EVAL_FAILED ? proxy_failed(&err, result) : outcome;
 }
 
 static const struct metric synflow_metrics[] = {
@@ -388,6 +368,6 @@ const struct evaluator_ops evaluator_synflow = {
 	.n_metrics = 1,
 	.provenance = "proxy: SynFlow of the untrained network",
 	.fields = synflow_fields,
-	.cfg_size = sizeof(struct synflow_cfg),
+	.cfg_size = sizeof(struct proxy_cfg),
 	.run = run,
 };

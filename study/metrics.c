@@ -359,6 +359,19 @@ static enum nasc_status check_recipes(const struct study_config *c, struct nasc_
 	return NASC_OK;
 }
 
+/* What proxies are ranked among: struct evaluator, sample. */
+static void sample_network(const void *space, uint64_t seed, uint64_t i, struct arena *a,
+			   struct network *out)
+{
+	const struct space *s = space;
+	uint32_t *gene = ARENA_NEW(a, uint32_t, s->n_genes);
+	struct rng rng;
+
+	rng_stream(&rng, seed, RNG_REFERENCE, i);
+	space_sample(s, &rng, gene);
+	s->ops->decode(s, gene, a, out);
+}
+
 static enum nasc_status open_evaluator(struct study *s, struct nasc_err *err)
 {
 	const struct evaluator_ops *ops = s->config->evaluator;
@@ -369,7 +382,9 @@ static enum nasc_status open_evaluator(struct study *s, struct nasc_err *err)
 					   .cfg = s->config->evaluator_cfg,
 					   .train = ops->needs_data ? &s->train : NULL,
 					   .validation = ops->needs_data ? &s->validation : NULL,
-					   .arena = s->arena };
+					   .arena = s->arena,
+					   .sample = sample_network,
+					   .space = &s->space };
 	if (ops->open && ops->open(&s->evaluator, err)) {
 		s->evaluator.ops = NULL;
 		return config_wrap(&s->config->doc,

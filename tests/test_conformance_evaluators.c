@@ -25,6 +25,16 @@ TestSuite(conformance_evaluators, .fini = no_leaks);
 static const struct {
 	const char *name, *quick, *endless;
 } configs[] = {
+	{ "az_nas", "{images: 4, reference: 3}", "{images: 256, repeats: 1000}" },
+	{ "ensemble", "{reference: 3}", "{repeats: 1000}" },
+	{ "grad_norm", "{images: 16, repeats: 2}", "{images: 256, repeats: 1000}" },
+	{ "jacob_cov", "{images: 16, repeats: 2}", "{images: 256, repeats: 1000}" },
+	{ "macs", "{}", NULL },
+	{ "params", "{}", NULL },
+	{ "snip", "{images: 16, repeats: 2}", "{images: 256, repeats: 1000}" },
+	{ "swap", "{images: 8, repeats: 2}", "{images: 24, repeats: 1000}" },
+	{ "zen", "{images: 8, repeats: 2}", "{images: 256, repeats: 1000}" },
+	{ "zico", "{images: 16, repeats: 2}", "{images: 256, repeats: 1000}" },
 	{ "external", ANSWERS, "{command: [/bin/sh, -c, 'read -r line; exec sleep 600']}" },
 	{ "naswot", "{images: 16, repeats: 2}", "{images: 256, repeats: 1000}" },
 	{ "synflow", "{repeats: 2}", "{repeats: 1000}" },
@@ -70,8 +80,33 @@ struct bench {
 	struct arena arena;
 	struct dataset train, validation;
 	void *cfg;
+	struct space space;
 	struct evaluator e;
 };
+
+static void open_space(struct bench *b)
+{
+	const struct space_ops *ops = space_registry[0];
+	void *cfg = arena_alloc(&b->arena, 1, ops->cfg_size, alignof(max_align_t));
+	struct nasc_err err = { 0 };
+
+	cfg_defaults(ops->fields, &b->arena, cfg, ops->cfg_size);
+	cr_assert_eq(
+		space_open(&b->space, ops, cfg, b->train.shape, b->train.classes, &b->arena, &err),
+		NASC_OK, "%s", err.msg);
+}
+
+static void sample(const void *space, uint64_t seed, uint64_t i, struct arena *a,
+		   struct network *out)
+{
+	const struct space *s = space;
+	uint32_t gene[256];
+	struct rng rng;
+
+	rng_stream(&rng, seed, RNG_REFERENCE, i);
+	space_sample(s, &rng, gene);
+	s->ops->decode(s, gene, a, out);
+}
 
 static enum nasc_status load(struct bench *b, const struct evaluator_ops *ops, const char *text,
 			     struct nasc_err *err)
@@ -93,7 +128,10 @@ static enum nasc_status open_with(struct bench *b, const struct evaluator_ops *o
 	cr_assert_eq(load(b, ops, text, err), NASC_OK, "%s", err->msg);
 	make_images(&b->arena, 1000, 1, &b->train);
 	make_images(&b->arena, 75, 2, &b->validation);
-	b->e = (struct evaluator){ .ops = ops, .cfg = b->cfg, .arena = &b->arena };
+	open_space(b);
+	b->e = (struct evaluator){
+		.ops = ops, .cfg = b->cfg, .arena = &b->arena, .sample = sample, .space = &b->space
+	};
 	if (ops->needs_data) {
 		b->e.train = &b->train;
 		b->e.validation = &b->validation;
@@ -141,21 +179,13 @@ static const struct eval_gene genes[REQUESTS][2] = {
 
 static void make_networks(struct bench *b, struct network net[REQUESTS])
 {
-	const struct space_ops *ops = space_registry[0];
-	const struct net_shape input = b->train.shape;
-	void *cfg = arena_alloc(&b->arena, 1, ops->cfg_size, alignof(max_align_t));
-	struct nasc_err err = { 0 };
 	uint32_t gene[256];
-	struct space s;
 	struct rng rng;
 
-	cfg_defaults(ops->fields, &b->arena, cfg, ops->cfg_size);
-	cr_assert_eq(space_open(&s, ops, cfg, input, b->train.classes, &b->arena, &err), NASC_OK,
-		     "%s", err.msg);
 	rng_seed(&rng, 5, 6);
 	for (size_t i = 0; i < REQUESTS; i++) {
-		space_sample(&s, &rng, gene);
-		s.ops->decode(&s, gene, &b->arena, &net[i]);
+		space_sample(&b->space, &rng, gene);
+		b->space.ops->decode(&b->space, gene, &b->arena, &net[i]);
 	}
 }
 

@@ -26,7 +26,7 @@ static enum eval_outcome evaluate(const struct evaluator_ops *ops, const char *y
 	struct arena a = { 0 };
 	struct yaml_doc doc;
 	char cfg[256];
-	struct evaluator e = { ops, cfg, data, NULL, &a, NULL };
+	struct evaluator e = { .ops = ops, .cfg = cfg, .train = data, .arena = &a };
 	enum eval_outcome outcome;
 	void *worker = NULL;
 

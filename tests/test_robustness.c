@@ -194,7 +194,10 @@ static void prepare(struct trained *t)
 
 static struct train_robustness faults(struct trained *t, double flips, double noise, double *error)
 {
-	struct evaluator e = { &evaluator_train, &t->cfg, &t->train, &t->validation, NULL, NULL };
+	struct evaluator e = { .ops = &evaluator_train,
+			       .cfg = &t->cfg,
+			       .train = &t->train,
+			       .validation = &t->validation };
 	struct eval_request request = { .id = 3, .seed = 5, .net = &t->net };
 	struct eval_result r;
 

@@ -82,7 +82,11 @@ Test(train, two_workers_at_once_answer_as_one_alone)
 	struct arena a = { 0 };
 	struct train_cfg cfg = defaults(&a);
 	struct dataset train, validation;
-	struct evaluator e = { &evaluator_train, &cfg, &train, &validation, &a, NULL };
+	struct evaluator e = { .ops = &evaluator_train,
+			       .cfg = &cfg,
+			       .train = &train,
+			       .validation = &validation,
+			       .arena = &a };
 	struct nasc_err err = { 0 };
 	struct worker_run alone, both[2];
 	struct network net;
@@ -172,7 +176,9 @@ static enum eval_outcome evaluate(const struct train_cfg *cfg, const struct netw
 				  const struct dataset *data, const atomic_bool *cancel,
 				  struct eval_result *result)
 {
-	struct evaluator e = { &evaluator_train, cfg, data, data, NULL, NULL };
+	struct evaluator e = {
+		.ops = &evaluator_train, .cfg = cfg, .train = data, .validation = data
+	};
 	struct eval_request request = { .id = 1, .seed = 2, .net = net, .cancel = cancel };
 
 	return evaluator_train.run(&e, NULL, &request, result);
@@ -247,7 +253,7 @@ Test(train, config_is_checked)
 	struct arena a = { 0 };
 	struct train_cfg cfg = defaults(&a);
 	struct dataset data;
-	struct evaluator e = { &evaluator_train, &cfg, &data, NULL, &a, NULL };
+	struct evaluator e = { .ops = &evaluator_train, .cfg = &cfg, .train = &data, .arena = &a };
 	struct nasc_err err = { 0 };
 
 	quarters(&a, 8, 1, &data);
