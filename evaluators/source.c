@@ -42,7 +42,7 @@ void source_close(struct source *s)
 	s->fd = -1;
 }
 
-/* gzip is told by its magic, which no idx file and no CIFAR-10 batch begins with. */
+/* gzip is told by its magic, which no idx file, CIFAR-10 batch or npy file begins with. */
 static enum nasc_status source_start(struct source *s, struct arena *scratch, struct nasc_err *err)
 {
 	struct stat st;
