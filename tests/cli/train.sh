@@ -40,4 +40,35 @@ for key in test_error_flips test_error_noise; do
 		awk '{ v = $1 * 12; d = v - int(v + 0.5); if (v >= 0 && v <= 12 && d * d < 1e-12) print "so many twelfths" }')" \
 		"so many twelfths"
 done
+
+# Twelve series of eight bytes in NumPy's format, labels 0 and 1 by turns: rising, falling. Every
+# network of a search has kernels of height 1, and the one that is chosen learns them.
+mkdir series
+npy() { # SHAPE; the header is padded to 64 bytes
+	printf '\223NUMPY\1\0\66\0%-53s\n' "{'descr':'|u1','fortran_order':False,'shape':$1}"
+}
+for set in train test; do
+	{
+		npy '(12,8)'
+		for _ in 1 2 3 4 5 6; do printf '%s' abcdefgh hgfedcba; done
+	} >series/${set}_images.npy
+	{
+		npy '(12,)'
+		for _ in 1 2 3 4 5 6; do printf '\0\1'; done
+	} >series/${set}_labels.npy
+done
+cat >series.yaml <<'YAML'
+space: {type: densenet, layers: [1, 2], stem_width: [8], stem_stride: [1]}
+data: {format: npy, inputs: series, directory: series, validation: 0.5}
+evaluator: {type: train, epochs: 5, batch: 2, shard: 2, precision: f32}
+objectives: [error, params]
+strategy: {type: random}
+stop: {evaluations: 4}
+train: {epochs: 20, batch: 4, shard: 2, optimizer: adamw, rate: 0.01, ema: 0.9, precision: f32}
+YAML
+"$nasc" search series.yaml --out series.json >out 2>err
+is "series: search" $? 0
+is "series: kernels of height 1" "$(tr -d ' \n' <series.json | grep -o '"kernel":\[[0-9][0-9]*' | sort -u)" '"kernel":[1'
+"$nasc" train series.json --id knee >out 2>err
+is "series: learned" "$? $(grep -o '100.00 %' out)" "0 100.00 %"
 done_testing
