@@ -75,11 +75,14 @@ void robustness_noise(const struct robustness *r, const struct dataset *norm, si
 
 		rng_stream(&rng, r->noise, RNG_NOISE, first + i);
 		for (size_t k = 0; k < size; k++, image++) {
-			double std = norm->std[k % shape.c], mean = norm->mean[k % shape.c];
-			double pixel = *image * std + mean + r->cfg->noise * rng_normal(&rng);
+			double mean = norm->mean[k % shape.c], std = norm->std[k % shape.c];
+			double unit = std > 0 ? 1 / std : 1;
+			double low = -mean * unit, high = (1 - mean) * unit;
+			double x = *image + r->cfg->noise * unit * rng_normal(&rng);
 
-			pixel = pixel < 0 ? 0 : pixel > 1 ? 1 : pixel;
-			*image = (float)((pixel - mean) / std);
+			if (norm->pixel == PIXEL_U8)
+				x = x < low ? low : x > high ? high : x;
+			*image = (float)x;
 		}
 	}
 }

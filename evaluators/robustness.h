@@ -9,7 +9,8 @@
  *          complement, each bit flipped with the probability cfg->flips by itself.
  *          Biases (int32 on a device) and norms stay as they are.
  *   noise  on its input (Hendrycks & Dietterich, ICLR 2019): Gaussian, of standard
- *          deviation cfg->noise for pixels in [0, 1], which then are cut to [0, 1].
+ *          deviation cfg->noise for pixels in [0, 1], which then are cut to [0, 1];
+ *          on float data in its own units, and nothing is cut.
  *
  * Both are means over cfg->draws, whose streams come from seed and id. */
 

@@ -63,9 +63,9 @@ const struct cfg_field train_fields[] = {
 	CFG_REAL_FIELD(struct train_cfg, flips, "0", 0, 1, UNIT_FRACTION, "",
 		       "bits of the weights, in int8, that are flipped at random for error_flips; "
 		       "0: as error"),
-	CFG_REAL_FIELD(struct train_cfg, noise, "0", 0, 10, UNIT_NONE, "of a pixel in [0, 1]",
-		       "standard deviation of the noise on the images for error_noise; 0: as "
-		       "error"),
+	CFG_REAL_FIELD(struct train_cfg, noise, "0", 0, 1e6, UNIT_NONE, "of a pixel in [0, 1]",
+		       "standard deviation of the noise on the images for error_noise, on float "
+		       "data in its units; 0: as error"),
 	CFG_INT_FIELD(struct train_cfg, draws, "4", 1, 1000, "draws",
 		      "of flips and of noise, whose mean is taken"),
 	CFG_END

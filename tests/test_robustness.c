@@ -136,18 +136,22 @@ Test(robustness, flips_are_binomial)
 Test(robustness, noise_by_its_moments)
 {
 	enum { N = 64, PIXELS = 32 * 32, ALL = N * PIXELS };
-	static float image[2][ALL * 2], parts[ALL * 2];
+	static float image[2][ALL * 2], parts[ALL * 2], wide[ALL * 2];
 	const struct dataset norm = { .mean = { .5f, .25f }, .std = { .2f, .1f } };
 	const struct train_cfg cfg = { .noise = .05 };
 	struct robustness r = { .cfg = &cfg, .noisy = true, .noise = 3 };
 	const struct net_shape shape = { 32, 32, 2 };
-	double sum = 0, square = 0, black = 0, still = 0;
+	struct dataset floats = norm;
+	double sum = 0, square = 0, black = 0, still = 0, negative = 0;
 
 	for (size_t i = 0; i < ALL; i++) { /* channels: pixels of .5, of 0 */
 		image[0][2 * i] = parts[2 * i] = 0;
 		image[0][2 * i + 1] = parts[2 * i + 1] = -2.5f;
 	}
 	memcpy(image[1], image[0], sizeof *image);
+	memcpy(wide, image[0], sizeof wide);
+	floats.pixel = PIXEL_F32;
+	robustness_noise(&r, &floats, 0, N, shape, wide);
 	robustness_noise(&r, &norm, 0, N, shape, image[0]);
 	robustness_noise(&r, &norm, 0, 5, shape, parts);
 	robustness_noise(&r, &norm, 5, N - 5, shape, parts + (size_t)5 * 2 * PIXELS);
@@ -157,6 +161,11 @@ Test(robustness, noise_by_its_moments)
 	cr_assert_neq(memcmp(image[0], image[1], sizeof *image), 0, "every draw is the same");
 	cr_assert_neq(memcmp(image[0], image[0] + 2 * PIXELS, 2 * PIXELS * sizeof(float)), 0,
 		      "every image has the same");
+	for (size_t i = 0; i < 2 * ALL; i++) { /* floats are not cut */
+		cr_assert_float_eq(fmaxf(wide[i], i % 2 ? -2.5f : -10), image[0][i], 1e-5);
+		negative += i % 2 && wide[i] < -2.5f;
+	}
+	cr_assert_float_eq(negative / ALL, .5, 4.5 * .5 / sqrt(ALL));
 	for (size_t i = 0; i < ALL; i++) {
 		double grey = image[0][2 * i] * .2, dark = image[0][2 * i + 1] * .1 + .25;
 
