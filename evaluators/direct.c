@@ -47,13 +47,14 @@ INLINE void put_pixels(const struct direct_forward *f, const float *sum, size_t 
 	vf bias = f->bias ? vector_get(f->bias, at, false) : vector_splat(0), s = *total;
 	vf q = *total_sq;
 	vi mask = vector_mask(at, c);
+	struct rows y = f->y;
 
 	for (size_t i = 0; i < n; i++) {
 		vf v = vector_get(sum, i * DIRECT_GROUP, false) + bias;
 
 		s += v;
 		q = vector_fma(v, v, q);
-		rows_put(f->y, pixel + i, at, v, mask, part, BF16);
+		rows_put(y, pixel + i, at, v, mask, part, BF16);
 	}
 	*total = s;
 	*total_sq = q;
@@ -100,7 +101,7 @@ static void forward(const struct direct *d, const struct direct_forward *f)
 	for (size_t first = 0; first < s->images; first += d->stack) {
 		size_t images = min_size(d->stack, s->images - first), end = images * d->span;
 
-		fill_input(d, &f->source, first, images, false, input);
+		fill_input(d, &f->source, first, images, false, f->scratch);
 		for (size_t m = 0; m < end; m += DIRECT_BLOCK)
 			for (size_t g = 0; g < d->n_groups; g++) {
 				struct run r = { .m = m, .end = min_size(m + DIRECT_BLOCK, end) };
@@ -129,6 +130,7 @@ INLINE void back_cells(const struct direct_backward *b, const float *sum, size_t
 		       enum kernel_act act, enum into into, struct back_sums *total, size_t lane)
 {
 	vf scale = vector_splat(0), shift = scale, mean = scale, sg = scale, sgx = scale;
+	struct rows source = b->source.x, d = b->d;
 	vi mask = vector_mask(at, c);
 
 	if (norm) {
@@ -143,7 +145,9 @@ INLINE void back_cells(const struct direct_backward *b, const float *sum, size_t
 		size_t p = pixel + i * step;
 
 		if (norm) {
-			vf x = rows_get(b->source.x, p, at, BF16);
+			vf x = rows_get(source, p, at, BF16);
+
+			__builtin_prefetch((stored *)source.at + (p + 64) * source.stride + at);
 
 			g = act_gradient(g, vector_fma(scale, x, shift), act);
 			sg += g;
@@ -151,9 +155,11 @@ INLINE void back_cells(const struct direct_backward *b, const float *sum, size_t
 			g *= scale;
 		}
 		if (into == INTO_ADD)
-			g += rows_get(b->d, p, at, BF16);
-		if (into != INTO_NONE)
-			rows_put(b->d, p, at, g, mask, part, BF16);
+			g += rows_get(d, p, at, BF16);
+		if (into != INTO_NONE) {
+			__builtin_prefetch((stored *)d.at + (p + 64) * d.stride + at);
+			rows_put(d, p, at, g, mask, part, BF16);
+		}
 	}
 	if (norm) {
 		vector_put(total->g, lane, sg, false);
@@ -309,7 +315,7 @@ static void backward(const struct direct *d, const struct direct_backward *b)
 
 		if (images < d->stack) /* the images before are still there */
 			memset(b->scratch, 0, d->scratch_bytes);
-		fill_input(d, &b->source, first, images, true, input);
+		fill_input(d, &b->source, first, images, true, b->scratch);
 		fill_gradient(d, b, first, images, gradient);
 		weights_product(d, b, input, gradient, images);
 		if (b->bias)

@@ -59,11 +59,11 @@ struct direct {
 	uint32_t c_groups, n_groups;
 	uint32_t n_forward, *n_back; /* steps; back: of each plane */
 	struct direct_step *forward, **back;
-	ptrdiff_t *forward_at, **back_at; /* steps in elements of the scratch */
-	ptrdiff_t *row_at;		  /* f32: rows of an image */
-	size_t plane_pixels, pairs;	  /* bf16, backward: pixel pairs of a plane */
-	size_t turned_pitch;		  /* bf16: pixels a row of the transposed gradient */
-	size_t gradient_at, turned_at;	  /* bytes into the scratch */
+	ptrdiff_t *forward_at, **back_at;	 /* steps in elements of the scratch */
+	ptrdiff_t *row_at;			 /* f32: rows of an image */
+	size_t plane_pixels, pairs;		 /* bf16, backward: pixel pairs of a plane */
+	size_t turned_pitch;			 /* bf16: pixels a row of the transposed gradient */
+	size_t gradient_at, turned_at, patch_at; /* bytes into the scratch */
 	size_t scratch_bytes, forward_bytes, back_bytes, sums_bytes;
 };
 

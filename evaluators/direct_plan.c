@@ -90,6 +90,9 @@ static void sizes_make(struct direct *d)
 		d->scratch_bytes +=
 			(size_t)(far_x + 1) * d->n_groups * DIRECT_GROUP * d->turned_pitch * 2;
 	}
+	d->patch_at = d->scratch_bytes; /* a row, a pixel of zeros, and what is copied beyond */
+	if (d->patch)
+		d->scratch_bytes += (size_t)(s->ow + 2) * d->cp * element;
 	d->scratch_bytes += 64;
 }
 

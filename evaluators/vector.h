@@ -114,6 +114,9 @@ INLINE vf bf16_widen(const uint16_t *p)
 
 INLINE void bf16_narrow(uint16_t *p, vf v)
 {
+#ifdef __AVX512BF16__
+	_mm256_storeu_si256((void *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
 	vu u = (vu)v;
 
 	u += 0x7fff + ((u >> 16) & 1);
@@ -132,6 +135,7 @@ INLINE void bf16_narrow(uint16_t *p, vf v)
 
 		memcpy(p, &h, sizeof h);
 	}
+#endif
 #endif
 }
 
