@@ -3,7 +3,7 @@
 
 #include "eigen.h"
 #include "proxy.h"
-#include "reference.h"
+#include "ranked.h"
 
 /* AZ-NAS, Lee & Ham, CVPR 2024 (arXiv 2403.19232). A block is what lies between two
  * operators that every path from the image to the features passes, with a layer of
@@ -14,7 +14,7 @@
  *   trainability T   g_out random signs at F_l, g_in their product with the block's
  *                    Jacobian, strides laid out as channels; s the largest singular value
  *                    of g_in^T g_out / (images h w); mean of 2 - s - 1 / (s + 1e-6)
- * The score is the log-rank sum of E, P, T and the MACs (reference.h). */
+ * The score is the log-rank sum of E, P, T and the MACs (ranked.h). */
 #define ENTROPY_SHIFT  1e-8
 #define SINGULAR_SHIFT 1e-6
 
@@ -331,7 +331,7 @@ static enum eval_outcome run(struct evaluator *e, void *worker, const struct eva
 {
 	double value[FIGURES];
 
-	return reference_score(e->state, e, worker, request, result, value);
+	return ranked_score(e->state, e, worker, request, result, value);
 }
 
 static enum nasc_status az_nas_open(struct evaluator *e, struct nasc_err *err)
@@ -340,13 +340,13 @@ static enum nasc_status az_nas_open(struct evaluator *e, struct nasc_err *err)
 
 	if (!e->sample)
 		return nasc_fail(err, NASC_CONFIG, "AZ-NAS ranks within a space: there is none");
-	e->state = reference_open((size_t)cfg->reference, FIGURES, values);
+	e->state = ranked_open((size_t)cfg->reference, FIGURES, values);
 	return e->state ? NASC_OK : nasc_fail(err, NASC_FAIL, "out of memory");
 }
 
 static void az_nas_close(struct evaluator *e)
 {
-	reference_close(e->state);
+	ranked_close(e->state);
 }
 
 static const struct metric az_nas_metrics[] = {

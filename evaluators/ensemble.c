@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "proxy.h"
-#include "reference.h"
+#include "ranked.h"
 
-/* Several proxies as one, by the sum of the logarithms of their ranks (reference.h).
+/* Several proxies as one, by the sum of the logarithms of their ranks (ranked.h).
  * Which ones go together well: Abdelfattah et al., ICLR 2021 (arXiv 2101.08134) vote
  * with synflow, jacob_cov and snip; naswot in the place of snip ranks NAS-Bench-201
  * better. */
@@ -40,7 +40,7 @@ static const struct cfg_field ensemble_fields[] = {
 };
 
 struct ensemble { /* the evaluator's state */
-	struct reference *reference;
+	struct ranked *reference;
 	struct proxy_cfg cfg[N_ALL];
 };
 struct team { /* a worker: one of each member */
@@ -93,8 +93,8 @@ static enum eval_outcome run(struct evaluator *e, void *worker, const struct eva
 {
 	double value[N_ALL];
 
-	return reference_score(((struct ensemble *)e->state)->reference, e, worker, request, result,
-			       value);
+	return ranked_score(((struct ensemble *)e->state)->reference, e, worker, request, result,
+			    value);
 }
 
 static enum nasc_status ensemble_open(struct evaluator *e, struct nasc_err *err)
@@ -111,14 +111,14 @@ static enum nasc_status ensemble_open(struct evaluator *e, struct nasc_err *err)
 		s->cfg[i].image_size = cfg->image_size;
 	}
 	e->state = s;
-	s->reference = reference_open((size_t)cfg->reference,
-				      (size_t)__builtin_popcountll(cfg->members), values);
+	s->reference = ranked_open((size_t)cfg->reference,
+				   (size_t)__builtin_popcountll(cfg->members), values);
 	return s->reference ? NASC_OK : nasc_fail(err, NASC_FAIL, "out of memory");
 }
 
 static void ensemble_close(struct evaluator *e)
 {
-	reference_close(((struct ensemble *)e->state)->reference);
+	ranked_close(((struct ensemble *)e->state)->reference);
 }
 
 static void worker_close(struct evaluator *e, void *worker)

@@ -1,5 +1,5 @@
-#ifndef NASC_REFERENCE_H
-#define NASC_REFERENCE_H
+#ifndef NASC_RANKED_H
+#define NASC_RANKED_H
 #include "evaluators.h"
 
 /* Several figures of a network as one score: the sum over the figures of
@@ -13,22 +13,22 @@
  * as steep as between the median and the best, beyond the worst it falls towards 0; so
  * the score keeps telling candidates apart that are better than any of the sample.
  * A network of the sample that has no figures ranks last. */
-struct reference;
+struct ranked;
 
-#define REFERENCE_VALUES_MAX 16
+#define RANKED_VALUES_MAX 16
 /* The figures of one network, more is better, in value[]. */
-typedef enum eval_outcome reference_values(struct evaluator *e, void *worker,
-					   const struct eval_request *request,
-					   struct eval_result *result, double *value);
+typedef enum eval_outcome ranked_values(struct evaluator *e, void *worker,
+					const struct eval_request *request,
+					struct eval_result *result, double *value);
 
 /* @networks in the sample, @n figures of each. NULL: out of memory. */
-struct reference *reference_open(size_t networks, size_t n, reference_values *values);
-void reference_close(struct reference *r); /* NULL is fine */
+struct ranked *ranked_open(size_t networks, size_t n, ranked_values *values);
+void ranked_close(struct ranked *r); /* NULL is fine */
 /* The request's own figures into @value and their score into result->value[0]. The first
  * calls share the work on the sample among their threads and wait until it is done. */
-enum eval_outcome reference_score(struct reference *r, struct evaluator *e, void *worker,
-				  const struct eval_request *request, struct eval_result *result,
-				  double *value);
+enum eval_outcome ranked_score(struct ranked *r, struct evaluator *e, void *worker,
+			       const struct eval_request *request, struct eval_result *result,
+			       double *value);
 /* Rank of @x among the @n ascending @sorted: 1 to n within them. */
-double reference_rank(const double *sorted, size_t n, double x);
+double ranked_rank(const double *sorted, size_t n, double x);
 #endif

@@ -1,4 +1,4 @@
-#include "reference.h"
+#include "ranked.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -6,34 +6,34 @@
 #include <time.h>
 
 enum state { TODO, BUSY, DONE };
-struct reference {
+struct ranked {
 	size_t networks, n, n_done;
-	reference_values *values;
+	ranked_values *values;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum state *state; /* of each network */
 	double *value;	   /* [figure][network]; sorted when all are done */
 };
 
-struct reference *reference_open(size_t networks, size_t n, reference_values *values)
+struct ranked *ranked_open(size_t networks, size_t n, ranked_values *values)
 {
-	struct reference *r = calloc(1, sizeof *r);
+	struct ranked *r = calloc(1, sizeof *r);
 
 	if (!r)
 		return NULL;
-	*r = (struct reference){ .networks = networks, .n = n, .values = values };
+	*r = (struct ranked){ .networks = networks, .n = n, .values = values };
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->changed, NULL);
 	r->state = calloc(networks, sizeof *r->state);
 	r->value = calloc(networks * n, sizeof *r->value);
 	if (!r->state || !r->value) {
-		reference_close(r);
+		ranked_close(r);
 		return NULL;
 	}
 	return r;
 }
 
-void reference_close(struct reference *r)
+void ranked_close(struct ranked *r)
 {
 	if (!r)
 		return;
@@ -69,7 +69,7 @@ static double value_of_rank(const double *sorted, size_t n)
 	return fabs(best) > 1 ? fabs(best) : 1; /* nothing to go by */
 }
 
-double reference_rank(const double *sorted, size_t n, double x)
+double ranked_rank(const double *sorted, size_t n, double x)
 {
 	double worth, low, high;
 	size_t above = 0;
@@ -99,7 +99,7 @@ static int compare(const void *a, const void *b)
 	return (p > q) - (p < q);
 }
 
-static enum eval_outcome network_measure(struct reference *r, size_t i, struct evaluator *e,
+static enum eval_outcome network_measure(struct ranked *r, size_t i, struct evaluator *e,
 					 void *worker, const struct eval_request *request,
 					 struct eval_result *result)
 {
@@ -108,7 +108,7 @@ static enum eval_outcome network_measure(struct reference *r, size_t i, struct e
 	struct eval_request own = {
 		.id = i, .seed = request->seed, .net = &net, .cancel = request->cancel
 	};
-	double value[REFERENCE_VALUES_MAX];
+	double value[RANKED_VALUES_MAX];
 	enum eval_outcome outcome;
 
 	e->sample(e->space, request->seed, i, &a, &net);
@@ -121,7 +121,7 @@ static enum eval_outcome network_measure(struct reference *r, size_t i, struct e
 }
 
 /* With the lock held. */
-static void network_done(struct reference *r, size_t i)
+static void network_done(struct ranked *r, size_t i)
 {
 	r->state[i] = DONE;
 	if (++r->n_done == r->networks)
@@ -131,7 +131,7 @@ static void network_done(struct reference *r, size_t i)
 }
 
 /* Others are at the last networks: a moment, as a cancel has to be heard. */
-static void wait_a_moment(struct reference *r)
+static void wait_a_moment(struct ranked *r)
 {
 	struct timespec until;
 
@@ -144,7 +144,7 @@ static void wait_a_moment(struct reference *r)
 	pthread_cond_timedwait(&r->changed, &r->lock, &until);
 }
 
-static enum eval_outcome sample_measure(struct reference *r, struct evaluator *e, void *worker,
+static enum eval_outcome sample_measure(struct ranked *r, struct evaluator *e, void *worker,
 					const struct eval_request *request,
 					struct eval_result *result)
 {
@@ -175,9 +175,9 @@ static enum eval_outcome sample_measure(struct reference *r, struct evaluator *e
 	return outcome == EVAL_CANCELLED ? outcome : EVAL_OK;
 }
 
-enum eval_outcome reference_score(struct reference *r, struct evaluator *e, void *worker,
-				  const struct eval_request *request, struct eval_result *result,
-				  double *value)
+enum eval_outcome ranked_score(struct ranked *r, struct evaluator *e, void *worker,
+			       const struct eval_request *request, struct eval_result *result,
+			       double *value)
 {
 	enum eval_outcome outcome = sample_measure(r, e, worker, request, result);
 	double n = (double)r->networks, sum = 0;
@@ -187,7 +187,7 @@ enum eval_outcome reference_score(struct reference *r, struct evaluator *e, void
 	if (outcome != EVAL_OK)
 		return outcome;
 	for (size_t k = 0; k < r->n; k++)
-		sum += log(reference_rank(r->value + k * r->networks, r->networks, value[k]) / n);
+		sum += log(ranked_rank(r->value + k * r->networks, r->networks, value[k]) / n);
 	result->value[0] = sum;
 	return EVAL_OK;
 }
