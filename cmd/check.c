@@ -87,6 +87,11 @@ static void print_plan(const struct study *s)
 			print_bound(s, "constraint", &s->bound[i]);
 	}
 	printf("  strategy    %s, seed %llu\n", c->strategy->name, (unsigned long long)c->seed);
+	if (c->surrogate.type != SURROGATE_NONE)
+		printf("  surrogate   Gaussian process: after %lld evaluations it picks 1 of %lld "
+		       "proposals, %lld at once\n",
+		       (long long)c->surrogate.after, (long long)c->surrogate.candidates,
+		       (long long)c->surrogate.batch);
 	print_stop(s);
 	if (!c->problem)
 		print_keeping(c);

@@ -41,6 +41,19 @@ static void show_progress(const struct study_progress *p, void *ctx)
 	progress_line(line);
 }
 
+/* On standard error like all that a run says. */
+static void report_surrogate(const struct surrogate_report *r, const struct study *study)
+{
+	fprintf(stderr, "surrogate: chose %llu of %llu proposals", (unsigned long long)r->evaluated,
+		(unsigned long long)r->proposed);
+	for (size_t i = 0; i < r->n; i++)
+		if (!isnan(r->rank_correlation[i]))
+			fprintf(stderr, "; %s as predicted and as measured: rank correlation %.2f",
+				study->metric[study->objective[r->objective[i]]].name,
+				r->rank_correlation[i]);
+	fputc('\n', stderr);
+}
+
 static void report(const struct study_summary *s, const char *out)
 {
 	char wall[32];
@@ -95,6 +108,8 @@ static enum nasc_status search(const struct cmd_args *a, struct arena *arena, st
 	progress_end();
 	if (summary.stop_reason)
 		report(&summary, o.out);
+	if (summary.stop_reason && summary.surrogate)
+		report_surrogate(summary.surrogate, &study);
 	return st;
 }
 

@@ -17,9 +17,9 @@
 #define BETWEEN	 '\n' /* fields of a key in several columns: in no field */
 
 enum { BY_INDEX, BY_VALUE };
-enum { SEEDS_MEAN, SEEDS_DRAW };
+enum { SEEDS_MEAN, SEEDS_FIRST, SEEDS_DRAW };
 static const char *const by_names[] = { "index", "value", NULL };
-static const char *const seeds_names[] = { "mean", "draw", NULL };
+static const char *const seeds_names[] = { "mean", "first", "draw", NULL };
 
 struct tabular_cfg {
 	const char *file, *separator;
@@ -43,8 +43,9 @@ static const struct cfg_field tabular_fields[] = {
 			  "blanks between"),
 	CFG_REAL_FIELD(struct tabular_cfg, scale, "1", 1e-9, 1, UNIT_NONE, "",
 		       "what the accuracies are multiplied by: 0.01 where they are percent"),
-	CFG_CHOICE_FIELD(struct tabular_cfg, seeds, "mean", seeds_names,
-			 "of several: their mean, or one drawn by the run's seed and the genes"),
+	CFG_CHOICE_FIELD(
+		struct tabular_cfg, seeds, "mean", seeds_names,
+		"of several: their mean, the first, or one drawn by the run's seed and the genes"),
 	CFG_END
 };
 
@@ -337,6 +338,8 @@ static enum eval_outcome tabular_run(struct evaluator *e, void *worker,
 
 		rng_stream(&rng, request->seed, RNG_TABLE, request->id);
 		accuracy = v[rng_below(&rng, row->n)];
+	} else if (cfg->seeds == SEEDS_FIRST) {
+		accuracy = v[0];
 	} else {
 		for (uint32_t i = 0; i < row->n; i++)
 			accuracy += v[i] / row->n;

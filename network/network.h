@@ -121,6 +121,16 @@ void network_lifetimes(const struct network *net, uint32_t *last);
 /* @count[i]: how many operators read i; an operator that reads it twice counts once. */
 void network_consumers(const struct network *net, uint32_t *count);
 
+/* What a network is like, in numbers by which networks can be compared; operators that the
+ * output does not depend on are left out. Natural logarithm of the number of ways from the
+ * input to the output; over these ways the most, the least and the mean number of
+ * convolutions over more than one position, of max and average pools, and of layers with
+ * weights; how many there are of such convolutions, of other layers with weights, and of
+ * such pools; inputs of additions and concatenations behind their first. */
+#define NETWORK_STRUCTURE 14
+void network_structure(const struct network *net, struct arena *scratch,
+		       double out[NETWORK_STRUCTURE]);
+
 /* ---- making one network of another ---------------------------------------- */
 
 /* As it is deployed: a batch norm behind a convolution or dense layer that

@@ -441,6 +441,7 @@ const struct search_ops search_amosa = {
 	.cfg_size = sizeof(struct amosa_cfg),
 	.state_size = sizeof(struct amosa_state),
 	.plans = true,
+	.walks = true,
 	.open = amosa_open,
 	.batch = amosa_batch,
 	.ask = amosa_ask,

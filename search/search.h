@@ -35,12 +35,13 @@ struct search_points {
 };
 
 /*
- * Call order, checked for every registry row: open (ask tell)*. What a strategy holds lies
+ * Call order, checked for every registry row: open (ask+ tell)*. What a strategy holds lies
  * in s->arena, so there is nothing to close.
- * ask() writes 1..cap vectors; tell() gets exactly those, in order. A strategy
- * takes any cap, so a run can stop at any number of evaluations; what it
- * proposes may depend on the caps, never on time or threads. It draws only from
- * s->rng, never evaluates, prints or reads a clock.
+ * ask() writes 1..cap vectors; tell() gets exactly those, in order. One that does not walk
+ * may be asked again before that, and tell() may get any of the proposals since the last
+ * one, at most as many as batch() said at the start. A strategy takes any cap, so a run can
+ * stop at any number of evaluations; what it proposes may depend on the caps, never on time or
+ * threads. It draws only from s->rng, never evaluates, prints or reads a clock.
  */
 struct search;
 struct search_ops {
@@ -48,6 +49,7 @@ struct search_ops {
 	const struct cfg_field *fields;
 	size_t cfg_size, state_size;
 	bool plans; /* what it proposes depends on the budget, too */
+	bool walks; /* each proposal goes from the one before: tell() must get all of them */
 	enum nasc_status (*open)(struct search *s, struct nasc_err *err);
 	/* What it likes to be asked for; at the start the size of a generation. */
 	size_t (*batch)(const struct search *s);
@@ -121,6 +123,44 @@ void search_archive_init(struct search_archive *s, size_t m, size_t most, struct
 bool search_archive_add(struct search_archive *s, const double *f, uint32_t *slot);
 /* All members: n * m objectives, n slots; either may be NULL. */
 void search_archive_members(const struct search_archive *s, double *f, uint32_t *slot);
+
+/* ---- surrogate ------------------------------------------------------------ */
+
+/*
+ * A Gaussian process that learns one figure, lower is better, from features in two
+ * groups: those that are on one scale as they are (genes: one-hot, or numbers from 0 to
+ * 1) and those that it scales itself. INFINITY: failed, worse than any other. A score is
+ * the normal score of a figure's rank among those learned. The same rows give the same
+ * model; n rows cost n^3 / 3 multiplications, some 20 ms at 500.
+ */
+#define SURROGATE_GROUPS 2
+struct surrogate {
+	size_t size[SURROGATE_GROUPS];	    /* features of each group */
+	double theta[SURROGATE_GROUPS + 1]; /* logarithms of lengths and noise, kept between fits */
+	size_t tuned;			    /* rows when they were last fitted; 0: never */
+	/* Of the last fit, in its arena. */
+	size_t n, n_scores;
+	double *x, *mean, *factor, *lower, *alpha;
+	double *figure, *score; /* ascending */
+	double amplitude;
+};
+void surrogate_init(struct surrogate *s, const size_t size[SURROGATE_GROUPS]);
+/* @n rows of features @x and figures @y. False: all figures are equal, nothing is learned. */
+bool surrogate_fit(struct surrogate *s, const double *x, const double *y, size_t n,
+		   struct arena *arena);
+/* Scores of @n rows, and how uncertain each is (standard deviation, noise left out). */
+void surrogate_predict(const struct surrogate *s, const double *x, size_t n, double *mean,
+		       double *deviation, struct arena *scratch);
+/* One as the other, linear between neighbours, the end's beyond them. */
+double surrogate_score(const struct surrogate *s, double figure);
+double surrogate_figure(const struct surrogate *s, double score);
+
+/* The @want best of @n points in @m minimised objectives, when the points @rival are there
+ * too: by rank, then by crowding (Deb 2002). Their positions, ascending, into @picked. */
+void search_pick(const double *f, size_t n, const double *rival, size_t n_rivals, size_t m,
+		 size_t want, size_t *picked, struct arena *scratch);
+/* Spearman's rank correlation, ties at their mean rank; NAN where one of both is constant. */
+double search_rank_correlation(const double *a, const double *b, size_t n, struct arena *scratch);
 
 /* ---- test problems -------------------------------------------------------- */
 /* A problem is pure: the same x gives the same values in any thread. For every x in

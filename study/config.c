@@ -97,6 +97,9 @@ static const struct section {
 	  sizeof(struct failures_cfg), false },
 	{ "memory", "what a run keeps at most", memory_fields,
 	  offsetof(struct study_config, memory), sizeof(struct memory_cfg), false },
+	{ "surrogate", "a model of the evaluator that decides what is worth evaluating",
+	  surrogate_fields, offsetof(struct study_config, surrogate), sizeof(struct surrogate_cfg),
+	  false },
 	{ "train", "recipe of `nasc train`, for the network that is chosen in the end",
 	  train_fields, offsetof(struct study_config, train), sizeof(struct train_cfg), false },
 };
@@ -105,7 +108,7 @@ static const struct section {
 static const char *const top_skip[] = { "problem",     "space",	    "data", "input",
 					"evaluator",   "strategy",  "stop", "train",
 					"constraints", "reference", "goal", "failures",
-					"memory",      NULL };
+					"memory",      "surrogate", NULL };
 static const char *const type_key[] = { "type", NULL };
 
 enum nasc_status config_at(const struct yaml_doc *doc, size_t line, struct nasc_err *err)
@@ -269,7 +272,7 @@ static enum nasc_status check_whole(const struct study_config *c, struct nasc_er
 	static const char *const of_space[] = { "evaluator",   "data",	      "input",
 						"targets",     "fit_targets", "objectives",
 						"constraints", "reference",   "goal",
-						"failures",    "memory" };
+						"failures",    "memory",      "surrogate" };
 	const char *file = c->doc.file;
 
 	if (!c->problem == !c->space)
@@ -442,7 +445,11 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 				    ? c->space != NULL
 				    : true;
 
-		if (!mine || (scores_only && !s->scores))
+		if (s->fields == surrogate_fields)
+			mine = extent > CONFIG_SCORES && c->surrogate.type != SURROGATE_NONE;
+		else if (scores_only && !s->scores)
+			mine = false;
+		if (!mine)
 			continue;
 		json_object(w, s->key);
 		cfg_write_json(s->fields, (const char *)c + s->offset, scores_only, w);

@@ -14,7 +14,8 @@ struct loop {
 	struct search_domain domain;
 	struct rng rng;
 	struct scorer *scorer;
-	struct arena round; /* rewound every round */
+	struct screen *screen; /* NULL: every proposal is scored */
+	struct arena round;    /* rewound every round */
 	size_t n_vars, n_obj;
 	size_t cap;	/* candidates of a round at most, and of a generation */
 	uint64_t limit; /* evaluations planned */
@@ -72,6 +73,16 @@ void measure(struct loop *l);
 void measure_end(struct loop *l);
 void report(struct loop *l, bool last);
 scorer_tick report_scored; /* of the struct loop */
+
+/* ---- screen.c: a surrogate picks what is evaluated -------------------------------- */
+void screen_open(struct loop *l); /* l->screen */
+/* How many of @room candidates the next round takes. */
+size_t screen_room(const struct loop *l, size_t room);
+/* Up to @room candidates that are worth it, into @x; 0: it cannot say yet. */
+size_t screen_propose(struct loop *l, double *x, size_t room);
+/* From the candidates of a round, in the order in which they were proposed. */
+void screen_learn(struct loop *l, struct candidate *const *fresh, size_t n);
+const struct surrogate_report *screen_report(struct loop *l); /* NULL: none */
 
 /* ---- stop.c: when it ends --------------------------------------------------------- */
 /* l->limit, once l->cap is known. */

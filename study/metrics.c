@@ -439,8 +439,8 @@ enum nasc_status study_open(struct study *s, const struct study_config *c, const
 	if (open_models(s, err))
 		return err->code;
 	evaluator_metrics(s);
-	if (check_recipes(c, err) || resolve_objectives(s, err) || resolve_bounds(s, err) ||
-	    resolve_reference(s, err) || open_images(s, with_data, err))
+	if (check_recipes(c, err) || resolve_objectives(s, err) || screen_check(s, err) ||
+	    resolve_bounds(s, err) || resolve_reference(s, err) || open_images(s, with_data, err))
 		return err->code;
 	if (space_open(&s->space, c->space, c->space_cfg, s->input, s->classes, a, err))
 		return config_wrap(&c->doc, yaml_get(c->doc.root, "space")->line, err, "space");

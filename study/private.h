@@ -6,6 +6,11 @@
 #include "json.h"
 #include "study.h"
 
+/* ---- screen.c ------------------------------------------------------------------- */
+extern const struct cfg_field surrogate_fields[];
+/* Can the strategy be screened, and for what? NASC_CONFIG: no. */
+enum nasc_status screen_check(const struct study *s, struct nasc_err *err);
+
 /* ---- config.c ------------------------------------------------------------------- */
 /* Put "file:line: " in front of a message, "--set: " where the line is 0. */
 enum nasc_status config_at(const struct yaml_doc *doc, size_t line, struct nasc_err *err);

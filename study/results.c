@@ -90,6 +90,23 @@ static void write_candidate(const struct study *s, const struct candidate *c, st
 	json_end(w);
 }
 
+static void write_surrogate(const struct study *s, const struct surrogate_report *r,
+			    struct json_writer *w)
+{
+	json_object(w, "surrogate");
+	json_u64(w, "fits", r->fits);
+	json_u64(w, "proposed", r->proposed);
+	json_u64(w, "evaluated", r->evaluated);
+	json_u64(w, "compared", r->pairs);
+	json_object(w, "rank_correlation");
+	for (size_t i = 0; i < r->n; i++)
+		if (!isnan(r->rank_correlation[i]))
+			json_real(w, s->metric[s->objective[r->objective[i]]].key,
+				  r->rank_correlation[i]);
+	json_end(w);
+	json_end(w);
+}
+
 static void write_all(const struct study *s, const struct run_record *r, struct arena *a,
 		      struct json_writer *w)
 {
@@ -130,6 +147,8 @@ static void write_all(const struct study *s, const struct run_record *r, struct 
 	}
 	json_end(w);
 	json_end(w);
+	if (r->summary->surrogate)
+		write_surrogate(s, r->summary->surrogate, w);
 	json_object(w, "timing");
 	json_real(w, "wall_s", r->summary->wall_s);
 	json_real(w, "evaluator_s", r->evaluator_s);

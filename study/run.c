@@ -55,7 +55,7 @@ static void look_up(struct loop *l, struct proposals *p, size_t i)
 static void propose(struct loop *l, struct proposals *p)
 {
 	struct arena *a = &l->round;
-	size_t cap = stop_room(l);
+	size_t cap = screen_room(l, stop_room(l));
 
 	p->x = ARENA_NEW(a, double, cap * l->n_vars);
 	p->f = ARENA_NEW(a, double, cap * l->n_obj);
@@ -63,7 +63,9 @@ static void propose(struct loop *l, struct proposals *p)
 	p->of = ARENA_NEW(a, size_t, cap);
 	p->fresh = ARENA_NEW(a, struct candidate *, cap);
 	p->n_fresh = 0;
-	p->n = l->search.ops->ask(&l->search, p->x, cap);
+	p->n = l->screen ? screen_propose(l, p->x, cap) : 0;
+	if (p->n == 0)
+		p->n = l->search.ops->ask(&l->search, p->x, cap);
 	for (size_t i = 0; i < p->n; i++)
 		look_up(l, p, i);
 }
@@ -146,6 +148,7 @@ static enum nasc_status run_round(struct loop *l, struct nasc_err *err)
 		return cancelled ? err->code : NASC_OK; /* else a stop rule holds now */
 	}
 	tell(l, &p);
+	screen_learn(l, p.fresh, p.n_fresh);
 	l->sum.evaluations += p.n_fresh;
 	l->sum.duplicates += p.n - p.n_fresh;
 	l->search.repeats = l->sum.duplicates;
@@ -170,6 +173,7 @@ static enum nasc_status write_results(struct loop *l, struct nasc_err *err)
 
 	measure_end(l);
 	l->sum.wall_s = clock_s() - l->start_s;
+	l->sum.surrogate = screen_report(l);
 	r.n_hv = l->n_hv;
 	r.hv = l->hv;
 	r.front = final_front(l, &l->sum.front);
@@ -219,6 +223,7 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 			return err->code;
 	}
 	kept_init(l);
+	screen_open(l);
 	return scorer_open(&l->scorer, s, l->options, report_scored, l, err);
 }
 

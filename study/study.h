@@ -47,6 +47,12 @@ struct memory_cfg {
 	int64_t journal; /* rows of the journal; 0: all */
 };
 
+enum { SURROGATE_NONE, SURROGATE_GP };
+struct surrogate_cfg {
+	int64_t type, after, candidates, batch, rows;
+	double optimism;
+};
+
 /* Everything a config says, defaults filled in. Either `problem` or `space` is set. */
 struct study_config {
 	struct yaml_doc doc;
@@ -67,6 +73,7 @@ struct study_config {
 	struct stop_cfg stop;
 	struct failures_cfg failures;
 	struct memory_cfg memory;
+	struct surrogate_cfg surrogate;
 	struct train_cfg train;		     /* of `nasc train` */
 	const struct yaml_node *constraints; /* metric: bound(s); NULL: none */
 	const struct yaml_node *goal;	     /* the same; stop at a candidate that keeps them */
@@ -152,6 +159,12 @@ void study_write_scores(const struct study *s, const double *value, uint64_t bou
 double study_violation(const struct study *s, const double *value, bool dear,
 		       const struct study_bound **worst);
 
+/* How many features of each group a candidate has, and the features themselves. @genes:
+ * their indices; @value: as study_costs() fills it. */
+void study_feature_sizes(const struct study *s, size_t size[SURROGATE_GROUPS]);
+void study_features(const struct study *s, const double *genes, const struct network *net,
+		    const double *value, struct arena *scratch, double *out);
+
 /* ---- the run ---------------------------------------------------------------- */
 
 struct study_progress {
@@ -169,12 +182,22 @@ struct study_options {
 	void (*progress)(const struct study_progress *, void *); /* NULL: none */
 	void *ctx;
 };
+/* How a surrogate did. */
+struct surrogate_report {
+	uint64_t fits, proposed, evaluated; /* candidates it chose from, and those it chose */
+	size_t n, objective[SEARCH_MAX_OBJECTIVES];
+	/* Of @pairs figures as they were predicted and then measured, the last ones: among what it
+	 * let pass, where they differ least. NAN: not known. */
+	uint64_t pairs;
+	double rank_correlation[SEARCH_MAX_OBJECTIVES];
+};
 struct study_summary {
 	const char *stop_reason;   /* NULL: no results were written */
 	const char *first_failure; /* its reason, in the study's arena; NULL: none failed */
 	uint64_t evaluations, trained, failed, duplicates, resumed;
 	size_t front;
 	double hypervolume, wall_s;
+	const struct surrogate_report *surrogate; /* NULL: none was asked */
 };
 /* Is there something that --resume would go on from? */
 bool study_has_run(const char *out);

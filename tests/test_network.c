@@ -420,3 +420,54 @@ Test(network, infer_refuses_sizes)
 	expect_refusal(&net, "operator 65536: more than 65536 operators");
 	arena_free(&a);
 }
+
+/* Two ways, over a 3x3 and a 1x1 convolution and past them over a pool, then a dense layer; a
+ * third convolution that nobody reads counts for nothing. By hand. */
+Test(network, structure_counts_the_ways)
+{
+	static const double want[NETWORK_STRUCTURE] = {
+		0.69314718056, 1, 0, 0.5, 1, 0, 0.5, 3, 1, 2, 1, 2, 1, 1,
+	};
+	struct arena a = { 0 };
+	struct nasc_err err = { 0 };
+	double out[NETWORK_STRUCTURE];
+	struct network net;
+	uint32_t in[2];
+
+	network_init(&net, &a, (struct net_shape){ 8, 8, 4 });
+	in[0] = network_conv2d(&net, 0, 4, 3, 1, 1, NET_SAME, false);
+	in[0] = network_conv2d(&net, network_unary(&net, NET_RELU, in[0]), 4, 1, 1, 1, NET_SAME,
+			       false);
+	network_conv2d(&net, in[0], 4, 3, 1, 1, NET_SAME, false);
+	in[1] = network_pool(&net, NET_AVG_POOL, 0, 3, 1, NET_SAME);
+	network_dense(&net, network_merge(&net, NET_ADD, in, 2), 10, true);
+	cr_assert_eq(network_infer(&net, &err), NASC_OK, "%s", err.msg);
+	network_structure(&net, &a, out);
+	for (size_t i = 0; i < NETWORK_STRUCTURE; i++)
+		cr_assert_float_eq(out[i], want[i], 1e-9, "%zu: %g, not %g", i, out[i], want[i]);
+	arena_free(&a);
+}
+
+/* 2,000 additions of a convolution and what it read: 2^2000 ways are too many for a double. */
+Test(network, structure_of_very_many_ways)
+{
+	struct arena a = { 0 };
+	struct nasc_err err = { 0 };
+	double out[NETWORK_STRUCTURE];
+	struct network net;
+	uint32_t x = 0;
+
+	network_init(&net, &a, (struct net_shape){ 2, 2, 1 });
+	for (int i = 0; i < 2000; i++) {
+		uint32_t in[] = { x, network_conv2d(&net, x, 1, 3, 1, 1, NET_SAME, false) };
+
+		x = network_merge(&net, NET_ADD, in, 2);
+	}
+	cr_assert_eq(network_infer(&net, &err), NASC_OK, "%s", err.msg);
+	network_structure(&net, &a, out);
+	cr_assert_float_eq(out[0], 2000 * 0.69314718056, 1e-6);
+	cr_assert_eq(out[1], 2000); /* most and least convolutions on a way, and the mean */
+	cr_assert_eq(out[2], 0);
+	cr_assert_float_eq(out[3], 1000, 1e-6);
+	arena_free(&a);
+}
