@@ -53,13 +53,14 @@ static void show_progress(const struct train_progress *p, void *ctx)
 static void print_report(const struct job *job, const struct train_report *r,
 			 const struct dataset *test, const struct train_cfg *cfg)
 {
-	char params[32], macs[32];
+	char params[32], macs[32], memory[32];
 
 	printf("network %s: %s parameters, %s MACs\n", job->what,
 	       unit_format((double)network_params(&job->net), UNIT_NONE, params, sizeof params),
 	       unit_format((double)network_macs(&job->net), UNIT_NONE, macs, sizeof macs));
-	printf("trained %lld epochs in %s, training loss %.4f\n", (long long)cfg->epochs,
-	       r->precision, r->loss);
+	printf("trained %lld epochs in %s, training loss %.4f; %s of memory a worker\n",
+	       (long long)cfg->epochs, r->precision, r->loss,
+	       unit_format(r->memory_bytes, UNIT_BYTE, memory, sizeof memory));
 	printf("test accuracy %.2f %% (%zu images, seen once)\n", 100 * r->test_accuracy, test->n);
 	if (cfg->flips > 0)
 		printf("test accuracy %.2f %% with weights in int8, %g of their bits flipped "
@@ -86,6 +87,7 @@ static void write_report(const struct job *job, const struct train_report *r,
 	json_u64(&w, "macs", network_macs(&job->net));
 	json_int(&w, "epochs", cfg->epochs);
 	json_string(&w, "precision", r->precision);
+	json_real(&w, "worker_bytes", r->memory_bytes);
 	json_real(&w, "training_loss", r->loss);
 	json_real(&w, "test_accuracy", r->test_accuracy);
 	json_u64(&w, "test_images", test->n);

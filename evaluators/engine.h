@@ -179,6 +179,8 @@ struct plan_memory {
 	size_t tensors, weights, packed, gradients, scratch;
 };
 struct plan_memory plan_memory(const struct plan *p);
+/* Of a model, @runners runners and @gradients gradients beside them [bytes]. */
+double plan_bytes(const struct plan *p, size_t runners, size_t gradients);
 /* memory_fits() of a model, @runners runners and @gradients gradients beside them. */
 enum nasc_status plan_fits(const struct plan *p, size_t runners, size_t gradients,
 			   struct nasc_err *err);

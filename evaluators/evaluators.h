@@ -169,6 +169,7 @@ struct train_report {
 	struct train_robustness validation_robustness, test_robustness; /* likewise */
 	uint64_t *confusion;   /* classes * classes, [truth][answer], of the test set; in arena */
 	const char *precision; /* "bf16" or "f32", as run */
+	double memory_bytes;   /* tensors, weights and gradients of one thread's training */
 };
 struct train_request {
 	const struct train_cfg *cfg;

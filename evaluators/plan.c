@@ -373,15 +373,20 @@ struct plan_memory plan_memory(const struct plan *p)
 				     .scratch = p->scratch_bytes };
 }
 
-enum nasc_status plan_fits(const struct plan *p, size_t runners, size_t gradients,
-			   struct nasc_err *err)
+double plan_bytes(const struct plan *p, size_t runners, size_t gradients)
 {
 	struct plan_memory m = plan_memory(p);
 	double vector = (double)p->n_weights * sizeof(float);
 	double runner = (double)m.tensors + (double)m.gradients - vector + (double)m.scratch;
 	double model = (double)m.weights + (double)m.packed + 3 * vector; /* AdamW's, average */
 
-	return memory_fits(model + (double)runners * runner + (double)gradients * vector, err);
+	return model + (double)runners * runner + (double)gradients * vector;
+}
+
+enum nasc_status plan_fits(const struct plan *p, size_t runners, size_t gradients,
+			   struct nasc_err *err)
+{
+	return memory_fits(plan_bytes(p, runners, gradients), err);
 }
 
 void plan_release(struct plan *p)

@@ -506,6 +506,7 @@ enum nasc_status train_network(const struct train_request *q, struct arena *a,
 		report.loss = j.loss / (double)(j.epoch_steps * j.batch);
 		report.loss_sum = j.loss_sum;
 		report.precision = j.plan.bf16 ? "bf16" : "f32";
+		report.memory_bytes = plan_bytes(&j.plan, 1, j.shards);
 		*out = report;
 		if (q->weights_path)
 			st = weights_save(&j.model, net, q->weights_path, err);
