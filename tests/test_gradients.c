@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "leak.h"
-#include "reference.h"
+#include "plain_network.h"
 
 /* The engine's loss and gradients against a plain f64 implementation and its central differences,
  * for every operator and the ways they are put together. */
@@ -22,11 +22,11 @@ TestSuite(gradients, .fini = no_leaks);
 static void check(struct bench *b, size_t probes, const char *name)
 {
 	double diff = 0, norm2 = 0, loss;
-	struct reference r;
+	struct plain r;
 
 	bench_open(b, false);
-	reference_open(&r, b);
-	loss = reference_loss(&r);
+	plain_open(&r, b);
+	loss = plain_loss(&r);
 	cr_assert_float_eq(forward(b), loss, 1e-5 * fmax(1, loss), "%s: loss %g, not %g", name,
 			   forward(b), loss);
 	runner_backward(&b->run);
@@ -39,9 +39,9 @@ static void check(struct bench *b, size_t probes, const char *name)
 			double got = (double)b->run.gradient[param_at(q, i)];
 
 			*w = old + STEP;
-			want = reference_loss(&r);
+			want = plain_loss(&r);
 			*w = old - STEP;
-			want = (want - reference_loss(&r)) / (2 * STEP);
+			want = (want - plain_loss(&r)) / (2 * STEP);
 			*w = old;
 			diff += (got - want) * (got - want);
 			norm2 += want * want;

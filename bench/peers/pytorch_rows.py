@@ -13,21 +13,43 @@ import json
 import multiprocessing
 import os
 import sys
+import time
 
 
-def images_per_s(peer, spec, args, procs, threads, bf16, nhwc):
-    """Until the slowest process is through, and the parameters of the network."""
+class Watch:
+    """Barrier and queue of a worker, that take its processor time between its two waits."""
+
+    def __init__(self, barrier, queue):
+        self.barrier, self.queue, self.cpu_s = barrier, queue, None
+
+    def wait(self):
+        if self.cpu_s is None:
+            self.barrier.wait()
+            self.cpu_s = -time.process_time()
+        else:
+            self.cpu_s += time.process_time()
+            self.barrier.wait()
+
+    def put(self, row):
+        self.queue.put((*row, self.cpu_s))
+
+
+def measure(peer, spec, args, procs, threads, bf16, nhwc):
+    """A row, and the parameters of the network."""
     context = multiprocessing.get_context('spawn')
-    barrier, out = context.Barrier(procs), context.Queue()
+    watch = Watch(context.Barrier(procs), context.Queue())
     processes = [context.Process(target=peer.worker, args=(spec, args.batch, args.steps, threads,
-                                                           bf16, nhwc, barrier, out))
+                                                           bf16, nhwc, watch, watch))
                  for _ in range(procs)]
     for process in processes:
         process.start()
-    rows = [out.get() for _ in processes]
+    seconds, params, cpu_s = zip(*[watch.queue.get() for _ in processes])
     for process in processes:
         process.join()
-    return procs * args.batch * args.steps / max(s for s, _ in rows), rows[0][1]
+    images = procs * args.batch * args.steps
+    return {'processes': procs, 'threads': threads, 'bf16': bf16, 'nhwc': nhwc,
+            'images_per_s': images / max(seconds), 'images_per_cpu_s': images / sum(cpu_s)
+            }, params[0]
 
 
 def main():
@@ -49,9 +71,8 @@ def main():
         for (procs, threads), bf16, nhwc in itertools.product(
                 sorted({(cores, 1), (1, cores)}), [False] if args.f32 else [False, True],
                 [False, True]):
-            rate, params = images_per_s(peer, peer.NETS[net], args, procs, threads, bf16, nhwc)
-            rows.append({'processes': procs, 'threads': threads, 'bf16': bf16, 'nhwc': nhwc,
-                         'images_per_s': rate})
+            row, params = measure(peer, peer.NETS[net], args, procs, threads, bf16, nhwc)
+            rows.append(row)
         print(json.dumps({'net': net, 'params': params, 'all': rows}), flush=True)
 
 

@@ -1,5 +1,5 @@
-#ifndef TESTS_REFERENCE_H
-#define TESTS_REFERENCE_H
+#ifndef TESTS_PLAIN_NETWORK_H
+#define TESTS_PLAIN_NETWORK_H
 /* The mean loss of a network in training, in f64 and plain loops over operators: no plan, no
  * fusion, no slices. Weights lie as in the engine's plan; activations are [image][h][w][c]. */
 #include <math.h>
@@ -7,7 +7,7 @@
 
 #include "engine_fixture.h"
 
-struct reference {
+struct plain {
 	const struct bench *b;
 	double **value;	      /* of each operator */
 	double *(*weight)[4]; /* of each operator, by role, in the order of param_at(); or NULL */
@@ -21,7 +21,7 @@ static inline int64_t pad_before(const struct net_op *o, uint32_t in, uint32_t o
 }
 
 /* Convolutions and pools: what the window of output cell (y, x, c) of image @n makes of @in. */
-static inline double window_value(const struct reference *r, size_t op, const double *in, size_t n,
+static inline double window_value(const struct plain *r, size_t op, const double *in, size_t n,
 				  int64_t y, int64_t x, uint32_t c)
 {
 	const struct net_op *o = &r->b->net.op[op];
@@ -55,7 +55,7 @@ static inline double window_value(const struct reference *r, size_t op, const do
 	return o->kind == NET_MAX_POOL ? most : sum / cells;
 }
 
-static inline void windows_run(const struct reference *r, size_t op, const double *in, double *out)
+static inline void windows_run(const struct plain *r, size_t op, const double *in, double *out)
 {
 	const struct net_shape s = r->b->net.op[op].out;
 
@@ -66,7 +66,7 @@ static inline void windows_run(const struct reference *r, size_t op, const doubl
 					*out++ = window_value(r, op, in, n, y, x, c);
 }
 
-static inline void dense_run(const struct reference *r, size_t op, const double *in, double *out)
+static inline void dense_run(const struct plain *r, size_t op, const double *in, double *out)
 {
 	const double *w = r->weight[op][PARAM_WEIGHTS], *bias = r->weight[op][PARAM_BIAS];
 	size_t n_in = net_elements(r->b->net.op[network_inputs(&r->b->net, op)[0]].out);
@@ -82,7 +82,7 @@ static inline void dense_run(const struct reference *r, size_t op, const double 
 		}
 }
 
-static inline void norm_run(const struct reference *r, size_t op, const double *in, double *out)
+static inline void norm_run(const struct plain *r, size_t op, const double *in, double *out)
 {
 	const struct net_shape s = r->b->net.op[op].out;
 	size_t rows = (size_t)IMAGES * s.h * s.w;
@@ -101,7 +101,7 @@ static inline void norm_run(const struct reference *r, size_t op, const double *
 	}
 }
 
-static inline void merge_run(const struct reference *r, size_t op, double *out)
+static inline void merge_run(const struct plain *r, size_t op, double *out)
 {
 	const struct net_op *o = &r->b->net.op[op];
 	size_t rows = (size_t)IMAGES * o->out.h * o->out.w, at = 0;
@@ -117,7 +117,7 @@ static inline void merge_run(const struct reference *r, size_t op, double *out)
 	}
 }
 
-static inline void mean_run(const struct reference *r, size_t op, const double *in, double *out)
+static inline void mean_run(const struct plain *r, size_t op, const double *in, double *out)
 {
 	const struct net_shape s = r->b->net.op[network_inputs(&r->b->net, op)[0]].out;
 	size_t pixels = (size_t)s.h * s.w;
@@ -141,7 +141,7 @@ static inline void act_run(bool positive, bool six, const double *in, double *ou
 	}
 }
 
-static inline void operator_run(const struct reference *r, size_t op)
+static inline void operator_run(const struct plain *r, size_t op)
 {
 	const struct net_op *o = &r->b->net.op[op];
 	const double *in = r->value[o->n_inputs ? network_inputs(&r->b->net, op)[0] : 0];
@@ -178,7 +178,7 @@ static inline void operator_run(const struct reference *r, size_t op)
 	act_run(o->act != NET_LINEAR, o->act == NET_ACT_RELU6, out, out, n);
 }
 
-static inline double reference_loss(const struct reference *r)
+static inline double plain_loss(const struct plain *r)
 {
 	size_t last = r->b->net.n_ops - 1, classes = r->b->net.classes;
 	double loss = 0;
@@ -196,9 +196,9 @@ static inline double reference_loss(const struct reference *r)
 	return loss;
 }
 
-static inline void reference_open(struct reference *r, struct bench *b)
+static inline void plain_open(struct plain *r, struct bench *b)
 {
-	*r = (struct reference){ .b = b };
+	*r = (struct plain){ .b = b };
 	r->value = ARENA_NEW(&b->arena, double *, b->net.n_ops);
 	r->weight = arena_alloc(&b->arena, b->net.n_ops * sizeof *r->weight, 1, sizeof(void *));
 	for (size_t i = 0; i < b->net.n_ops; i++)
