@@ -324,6 +324,59 @@ Test(conformance_search, amosa_by_volume)
 	any_kind(row, "truncation: hypervolume\ndifferential: 0.9\nreturn_every: 1\nbatch: 7\n");
 }
 
+static void sums(const struct search_domain *d, const double *x, double *f, double *violation)
+{
+	f[0] = f[1] = *violation = 0;
+	for (size_t i = 0; i < d->n_vars; i++) {
+		f[0] += x[i];
+		f[1] += (4 - x[i]) * (4 - x[i]);
+	}
+}
+
+/* What does not walk is asked again and again, and told a few of its proposals: its answer is made
+ * of these, and no worse than the best of them. */
+Test(conformance_search, some_of_the_proposals_are_told)
+{
+	enum { VARS = 6, ASKS = 3, CAP = 8, ROUNDS = 40 };
+	struct search_var var[VARS];
+	const struct search_domain domain = { .n_vars = VARS, .n_objectives = 2, .var = var };
+
+	fill(var, VARS, 0, 4, true);
+	for (size_t row = 0; search_registry[row]; row++) {
+		const struct search_ops *ops = search_registry[row];
+		double x[ASKS * CAP * VARS], least = INFINITY, answered = INFINITY;
+		struct search_points answer;
+		struct run r;
+
+		if (ops->walks)
+			continue;
+		run_open(&r, ops, NULL, &domain, 0, 5);
+		for (size_t round = 0; round < ROUNDS; round++) {
+			size_t n = 0, told = 0;
+
+			for (size_t k = 0; k < ASKS; k++)
+				n += ops->ask(&r.s, x + n * VARS, CAP);
+			for (size_t i = round % 2; i < n && told < CAP; i += 2, told++) {
+				memcpy(r.x + told * VARS, x + i * VARS, VARS * sizeof *x);
+				sums(&domain, x + i * VARS, r.f + 2 * told, &r.violation[told]);
+				least = fmin(least, r.f[2 * told]);
+			}
+			ops->tell(&r.s, r.x, r.f, r.violation, told);
+		}
+		ops->answer(&r.s, &answer);
+		cr_assert_gt(answer.n, 0);
+		for (size_t i = 0; i < answer.n; i++) {
+			double f[2], violation;
+
+			sums(&domain, answer.x + i * VARS, f, &violation);
+			cr_assert_arr_eq(f, answer.f + 2 * i, sizeof f, "%s", ops->name);
+			answered = fmin(answered, f[0]);
+		}
+		cr_assert_leq(answered, least, "%s: lost the best", ops->name);
+		run_close(&r);
+	}
+}
+
 /* A plan of 0 evaluations is one that is not known; a plan may also be overrun. */
 Test(conformance_search, any_budget)
 {

@@ -35,6 +35,7 @@ search "seed above 2^53" c.yaml --seed 18446744073709551615
 search "two targets" c.yaml --set 'targets=[stm32f746, rp2040]' --set 'objectives=[rp2040.sram, max params]' --set 'constraints={}'
 search "nothing feasible" c.yaml --set 'constraints.sram=<= 1'
 search "test problem" "$root/configs/problems/dtlz2.yaml" --set stop.evaluations=300
+search "a surrogate" search.yaml --set "surrogate={type: gp, after: 8}"
 search "an evaluator that fails" search.yaml --set "evaluator.command=[sh, ./evaluator.sh, '0', always]"
 search "external evaluator" search.yaml
 sed 's/"stop_reason": "[a-z]*"/"stop_reason": "boredom"/' last.json >bad.json
