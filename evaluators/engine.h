@@ -242,8 +242,9 @@ struct runner {
 	const struct plan *plan;
 	const struct model *model;
 	const atomic_bool *cancel; /* looked at before each phase; NULL: never */
-	/* Called in a forward with each of the plan's codes, in order, while it lasts. May be
-	 * NULL; not with PLAN_TRAIN, whose codes are made a few images at a time. */
+	/* Called in a forward with each of the plan's codes while it lasts: for the images
+	 * first .. first + count - 1, in order, as many at a time as the segment runs. May be
+	 * NULL. */
 	void (*see_code)(void *ctx, const struct plan_code *c);
 	void *see_ctx;
 	size_t code; /* the next to be seen */

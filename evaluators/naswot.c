@@ -14,8 +14,8 @@ static const struct cfg_field naswot_fields[] = {
 };
 
 struct naswot {
-	double *kernel; /* images * images */
-	uint32_t *code; /* images * words of the widest layer */
+	double *kernel;	 /* images * images */
+	uint32_t **code; /* of each of the plan's codes: images * words */
 };
 
 /* log |det| of the kernel matrix, destroyed; -INFINITY when singular. LU with partial
@@ -63,27 +63,29 @@ static uint32_t differ(const uint32_t *a, const uint32_t *b, size_t words)
 	return n;
 }
 
-/* Add one layer to the kernel matrix. */
+/* Take the codes of some images; with the last ones add the layer to the kernel matrix. */
 static void layer_add(void *ctx, const struct plan_code *c)
 {
 	struct proxy *p = ctx;
 	const struct naswot *s = p->state;
 	size_t n = p->plan.images, words = kernel_signs_words(c->pixels, c->c);
-	size_t size = p->plan.bf16 ? 2 : 4;
+	size_t size = p->plan.bf16 ? 2 : 4, first = p->runner.first, count = p->runner.count;
+	uint32_t *code = s->code[c - p->plan.code];
 	struct rows y = runner_rows(&p->runner, c->y);
 	double units = (double)c->pixels * c->c;
 
-	memset(s->code, 0, n * words * sizeof *s->code);
-	for (size_t i = 0; i < n; i++) {
+	memset(code + first * words, 0, count * words * sizeof *code);
+	for (size_t i = 0; i < count; i++) {
 		struct rows image = { (char *)y.at + i * c->pixels * y.stride * size, y.stride,
 				      y.whole };
 
-		p->plan.kernels->signs(image, c->pixels, c->c, s->code + i * words);
+		p->plan.kernels->signs(image, c->pixels, c->c, code + (first + i) * words);
 	}
+	if (first + count < n)
+		return;
 	for (size_t i = 0; i < n && !proxy_cancelled(p); i++)
 		for (size_t j = 0; j <= i; j++) {
-			double equal =
-				units - differ(s->code + i * words, s->code + j * words, words);
+			double equal = units - differ(code + i * words, code + j * words, words);
 
 			s->kernel[i * n + j] += c->times * equal;
 			s->kernel[j * n + i] = s->kernel[i * n + j];
@@ -93,17 +95,17 @@ static void layer_add(void *ctx, const struct plan_code *c)
 static enum nasc_status begin(struct proxy *p, struct nasc_err *err)
 {
 	struct naswot *s = p->state = ARENA_NEW(&p->arena, struct naswot, 1);
-	size_t n = p->plan.images, widest = 0;
+	size_t n = p->plan.images;
 
 	if (p->plan.n_codes == 0)
 		return nasc_fail(err, NASC_CONFIG, "the network has no ReLU to take codes from");
+	s->code = ARENA_NEW(&p->arena, uint32_t *, p->plan.n_codes);
 	for (size_t i = 0; i < p->plan.n_codes; i++) {
 		size_t words = kernel_signs_words(p->plan.code[i].pixels, p->plan.code[i].c);
 
-		widest = words > widest ? words : widest;
+		s->code[i] = ARENA_NEW(&p->arena, uint32_t, n * words);
 	}
 	s->kernel = ARENA_NEW(&p->arena, double, n *n);
-	s->code = ARENA_NEW(&p->arena, uint32_t, n * widest);
 	p->runner.see_code = layer_add;
 	p->runner.see_ctx = p;
 	return NASC_OK;

@@ -114,7 +114,7 @@ static uint32_t images_at_once(const struct plan *p, const struct plan_segment *
 {
 	size_t elements = 1, least = 1, most;
 
-	if (s->first == p->n_forward || p->use != PLAN_TRAIN) /* the loss; codes are seen whole */
+	if (s->first == p->n_forward) /* the loss */
 		return p->images;
 	memset(widest, 0, p->n_buffers * sizeof *widest);
 	for (uint32_t i = s->first; i < s->end; i++) {
@@ -199,8 +199,10 @@ static void lifetimes(struct plan *p)
 	/* From before the first phase, till after the last one. */
 	p->buffer[p->in.buffer].first = 0;
 	p->buffer[p->in.buffer].images = p->images;
-	if (p->in_gradient.buffer != PLAN_NONE)
+	if (p->in_gradient.buffer != PLAN_NONE) {
 		p->buffer[p->in_gradient.buffer].last = (uint32_t)p->n_phases - 1;
+		p->buffer[p->in_gradient.buffer].images = p->images;
+	}
 	for (size_t i = 0; i < p->n_buffers; i++) {
 		struct plan_buffer *b = &p->buffer[i];
 		size_t bytes = (size_t)b->images * b->pixels * b->stride * (p->bf16 ? 2 : 4);

@@ -492,13 +492,16 @@ static void phases_run(struct runner *r, size_t from, size_t end, enum runner_mo
 
 	for (size_t s = 0; s < p->n_segments; s++) {
 		const struct plan_segment *seg = &p->segment[s];
+		size_t code = r->code;
 
 		if (seg->first < from || seg->first >= end)
 			continue;
 		r->count = seg->images;
-		for (r->first = 0; r->first < p->images; r->first += seg->images)
+		for (r->first = 0; r->first < p->images; r->first += seg->images, r->code = code)
 			for (size_t i = seg->first; i < seg->end && !runner_cancelled(r); i++)
 				phase_run(r, i, mode, run);
+		while (r->code < p->n_codes && p->code[r->code].phase < seg->end)
+			r->code++;
 	}
 	r->first = 0;
 	r->count = p->images;

@@ -15,31 +15,32 @@ static const struct cfg_field swap_fields[] = {
 struct patterns {
 	uint64_t *seen; /* one bit for each of 2^images patterns */
 	size_t n;
-	uint32_t *row; /* of the widest layer: patterns of its channels */
+	uint32_t **unit; /* of each of the plan's codes: patterns of its units */
 };
 
+/* Take the bits of some images; with the last ones the layer's patterns are whole. */
 static void layer_add(void *ctx, const struct plan_code *c)
 {
 	struct proxy *p = ctx;
 	struct patterns *s = p->state;
 	struct rows y = runner_rows(&p->runner, c->y);
+	size_t units = (size_t)c->pixels * c->c, first = p->runner.first;
+	uint32_t *unit = s->unit[c - p->plan.code];
 
-	for (size_t pixel = 0; pixel < c->pixels; pixel++) {
-		memset(s->row, 0, c->c * sizeof *s->row);
-		for (size_t i = 0; i < p->plan.images; i++) {
-			const float *unit =
-				(const float *)y.at + (i * c->pixels + pixel) * y.stride;
+	if (first == 0)
+		memset(unit, 0, units * sizeof *unit);
+	for (size_t i = 0; i < p->runner.count; i++)
+		for (size_t pixel = 0; pixel < c->pixels; pixel++) {
+			const float *row = (const float *)y.at + (i * c->pixels + pixel) * y.stride;
 
 			for (size_t k = 0; k < c->c; k++)
-				s->row[k] |= (uint32_t)(unit[k] > 0) << i;
+				unit[pixel * c->c + k] |= (uint32_t)(row[k] > 0) << (first + i);
 		}
-		for (size_t k = 0; k < c->c; k++) {
-			uint64_t *word = &s->seen[s->row[k] / 64], bit = UINT64_C(1)
-									 << s->row[k] % 64;
+	for (size_t k = 0; k < units && first + p->runner.count == p->plan.images; k++) {
+		uint64_t *word = &s->seen[unit[k] / 64], bit = UINT64_C(1) << unit[k] % 64;
 
-			s->n += !(*word & bit);
-			*word |= bit;
-		}
+		s->n += !(*word & bit);
+		*word |= bit;
 	}
 }
 
@@ -51,14 +52,14 @@ static size_t seen_words(const struct proxy *p)
 static enum nasc_status begin(struct proxy *p, struct nasc_err *err)
 {
 	struct patterns *s = p->state = ARENA_NEW(&p->arena, struct patterns, 1);
-	size_t widest = 0;
 
 	if (p->plan.n_codes == 0)
 		return nasc_fail(err, NASC_CONFIG, "the network has no ReLU to take patterns from");
+	s->unit = ARENA_NEW(&p->arena, uint32_t *, p->plan.n_codes);
 	for (size_t i = 0; i < p->plan.n_codes; i++)
-		widest = p->plan.code[i].c > widest ? p->plan.code[i].c : widest;
+		s->unit[i] = ARENA_NEW(&p->arena, uint32_t,
+				       (size_t)p->plan.code[i].pixels * p->plan.code[i].c);
 	s->seen = ARENA_NEW(&p->arena, uint64_t, seen_words(p));
-	s->row = ARENA_NEW(&p->arena, uint32_t, widest);
 	p->runner.see_code = layer_add;
 	p->runner.see_ctx = p;
 	return NASC_OK;
