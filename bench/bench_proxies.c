@@ -171,6 +171,8 @@ static void report(const struct bench *b, const char *name, const double *value,
 	for (int i = 0; i < 3; i++)
 		r[i] = correlate(value, b->accuracy, b->accuracy, accuracy_of_best(b, part[i]),
 				 b->n);
+	if (isnan(r[0].rho)) /* an ensemble's figure of what is no member of it */
+		return;
 	if (b->json)
 		printf("{\"proxy\": \"%s\", \"cells\": %zu, \"failed\": %zu, \"rho\": %.3f, "
 		       "\"tau\": %.3f, \"rho_best_20\": %.3f, \"tau_best_20\": %.3f, "
