@@ -168,7 +168,8 @@ static enum nasc_status read_choice(const struct reader *r, const char *text, in
 
 static bool takes_list(enum cfg_type type)
 {
-	return type == CFG_RANGE || type == CFG_INTS || type == CFG_CHOICES || type == CFG_STRINGS;
+	return type == CFG_RANGE || type == CFG_INTS || type == CFG_LIST || type == CFG_CHOICES ||
+	       type == CFG_STRINGS;
 }
 
 static enum nasc_status read_range(const struct reader *r, const char *const *text, size_t n,
@@ -202,15 +203,18 @@ static enum nasc_status read_ints(const struct reader *r, const char *const *tex
 {
 	struct cfg_ints v = { .n = n };
 
-	if (n == 0 || n > CFG_INTS_MAX)
-		return nasc_fail(r->err, NASC_CONFIG, "a list of %zu numbers; 1 to %d are right", n,
-				 CFG_INTS_MAX);
+	bool set = r->row->type == CFG_INTS;
+
+	if (n < set || n > CFG_INTS_MAX)
+		return nasc_fail(r->err, NASC_CONFIG, "a list of %zu numbers; %d to %d are right",
+				 n, set, CFG_INTS_MAX);
 	for (size_t i = 0; i < n; i++) {
 		if (read_int(r, text[i], &v.v[i]))
 			return r->err->code;
 	}
-	qsort(v.v, n, sizeof *v.v, compare_int);
-	for (size_t i = 1; i < n; i++) {
+	if (set)
+		qsort(v.v, n, sizeof *v.v, compare_int);
+	for (size_t i = 1; set && i < n; i++) {
 		if (v.v[i] == v.v[i - 1])
 			return nasc_fail(r->err, NASC_CONFIG, "%" PRId64 " is given twice", v.v[i]);
 	}
@@ -282,6 +286,7 @@ static enum nasc_status read_list(const struct reader *r, const struct yaml_node
 	case CFG_RANGE:
 		return read_range(r, text, n, out);
 	case CFG_INTS:
+	case CFG_LIST:
 		return read_ints(r, text, n, out);
 	case CFG_CHOICES:
 		return read_choices(r, text, n, out);

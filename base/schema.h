@@ -76,6 +76,7 @@ enum cfg_type {
 	CFG_STRING,  /* const char *, in the arena; "" when empty */
 	CFG_RANGE,   /* struct cfg_range: `[lo, hi]` or one number */
 	CFG_INTS,    /* struct cfg_ints: list of different integers, or one */
+	CFG_LIST,    /* struct cfg_ints: integers in the order given, or none */
 	CFG_CHOICES, /* uint64_t bit mask: list of names from `choices`, or one */
 	CFG_STRINGS, /* struct cfg_strings */
 };
@@ -84,8 +85,8 @@ struct cfg_range {
 };
 #define CFG_INTS_MAX 32
 struct cfg_ints {
-	size_t n;		 /* at least 1 */
-	int64_t v[CFG_INTS_MAX]; /* ascending, all different */
+	size_t n;		 /* CFG_INTS: at least 1 */
+	int64_t v[CFG_INTS_MAX]; /* CFG_INTS: ascending, all different */
 };
 struct cfg_strings {
 	size_t n;
@@ -143,6 +144,11 @@ struct cfg_field {
 #define CFG_INTS_FIELD(S, m, d, lo, hi, u, h)                                                      \
 	{                                                                                          \
 #m, CFG_INTS, CFG_AT(S, m, struct cfg_ints), d, lo, hi, NULL, UNIT_NONE, u, h,     \
+			false                                                                      \
+	}
+#define CFG_LIST_FIELD(S, m, d, lo, hi, u, h)                                                      \
+	{                                                                                          \
+#m, CFG_LIST, CFG_AT(S, m, struct cfg_ints), d, lo, hi, NULL, UNIT_NONE, u, h,     \
 			false                                                                      \
 	}
 #define CFG_CHOICES_FIELD(S, m, d, names, h)                                                       \

@@ -58,6 +58,7 @@ char *cfg_expects(const struct cfg_field *row, char *buf, size_t n)
 	case CFG_REAL:
 	case CFG_RANGE:
 	case CFG_INTS:
+	case CFG_LIST:
 		format_bounds(row, buf, n);
 		break;
 	case CFG_CHOICE:
@@ -158,6 +159,11 @@ static void put_text(struct sink *s, const char *text)
 	put_str(s, "\"");
 }
 
+static bool takes_integers(const struct cfg_field *row)
+{
+	return row->type == CFG_INTS || row->type == CFG_LIST;
+}
+
 static void put_list(struct sink *s, const struct cfg_field *row, const void *member)
 {
 	const struct cfg_range *range = member;
@@ -172,7 +178,7 @@ static void put_list(struct sink *s, const struct cfg_field *row, const void *me
 		put_str(s, ", ");
 		put_int(s, range->hi);
 	}
-	for (size_t i = 0; row->type == CFG_INTS && i < ints->n; i++) {
+	for (size_t i = 0; takes_integers(row) && i < ints->n; i++) {
 		put_str(s, i ? ", " : "");
 		put_int(s, ints->v[i]);
 	}
@@ -217,6 +223,7 @@ static void put_value(struct sink *s, const struct cfg_field *row, const void *i
 		break;
 	case CFG_RANGE:
 	case CFG_INTS:
+	case CFG_LIST:
 	case CFG_CHOICES:
 	case CFG_STRINGS:
 		put_list(s, row, member);
@@ -283,7 +290,7 @@ static void write_list(const struct cfg_field *row, const void *member, struct j
 		json_int(w, NULL, range->lo);
 		json_int(w, NULL, range->hi);
 	}
-	for (size_t i = 0; row->type == CFG_INTS && i < ints->n; i++)
+	for (size_t i = 0; takes_integers(row) && i < ints->n; i++)
 		json_int(w, NULL, ints->v[i]);
 	for (size_t i = 0; row->type == CFG_STRINGS && i < strings->n; i++)
 		json_string(w, NULL, strings->v[i]);
@@ -323,6 +330,7 @@ void cfg_write_json(const struct cfg_field *rows, const void *in, bool scores_on
 			break;
 		case CFG_RANGE:
 		case CFG_INTS:
+		case CFG_LIST:
 		case CFG_CHOICES:
 		case CFG_STRINGS:
 			write_list(rows, member, w);

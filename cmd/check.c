@@ -50,6 +50,34 @@ static void print_stop(const struct study *s)
 		print_bound(s, "goal", &s->goal[i]);
 }
 
+/* Of as many candidates as may reach the evaluator. */
+static void print_rungs(const struct study *s)
+{
+	const struct study_config *c = s->config;
+	uint64_t n = (uint64_t)c->stop.evaluations;
+	double epochs = 0, before = 0;
+	char disk[32];
+
+	if (c->stop.trained && (uint64_t)c->stop.trained < n)
+		n = (uint64_t)c->stop.trained;
+	for (size_t i = 0; i <= s->rungs.n; i++) {
+		uint64_t reach = fidelity_most(s, n, i);
+
+		printf("  %-11s %g epochs", i ? "" : "fidelity", fidelity_epochs(s, i));
+		if (i < s->rungs.n && s->rungs.image_size[i])
+			printf(" at %lld pixels", (long long)s->rungs.image_size[i]);
+		printf("%s: at most %llu candidates\n", i == s->rungs.n ? ", the whole" : "",
+		       (unsigned long long)reach);
+		epochs += (double)reach * (fidelity_epochs(s, i) - before);
+		before = fidelity_epochs(s, i);
+	}
+	printf("  %-11s at most %.10g epochs in all, in place of %.10g\n", "", epochs,
+	       (double)n * before);
+	if (c->evaluator->in_parts)
+		printf("  %-11s about %s of checkpoints at most, during the run\n", "",
+		       unit_format(c->fidelity.disk, UNIT_BYTE, disk, sizeof disk));
+}
+
 static void print_keeping(const struct study_config *c)
 {
 	if (c->failures.retries)
@@ -79,6 +107,8 @@ static void print_plan(const struct study *s)
 			printf("  data        %s\n", c->data.directory);
 		printf("  evaluator   %s\n",
 		       c->evaluator ? c->evaluator->name : "none: costs only");
+		if (s->rungs.n)
+			print_rungs(s);
 		for (size_t i = 1; i < s->n_models; i++)
 			printf("  target      %s: %s\n", s->model[i].target, s->model[i].summary);
 		for (size_t i = 0; i < s->n_objectives; i++)

@@ -54,9 +54,9 @@ static void report_surrogate(const struct surrogate_report *r, const struct stud
 	fputc('\n', stderr);
 }
 
-static void report(const struct study_summary *s, const char *out)
+static void report(const struct study_summary *s, size_t rungs, const char *out)
 {
-	char wall[32];
+	char wall[32], disk[32];
 
 	fprintf(stderr, "%s: %zu on the front of %llu candidates", out, s->front,
 		(unsigned long long)s->evaluations);
@@ -64,6 +64,15 @@ static void report(const struct study_summary *s, const char *out)
 		fprintf(stderr, ", %llu reached the evaluator", (unsigned long long)s->trained);
 	if (s->resumed)
 		fprintf(stderr, " (%llu of them in the journal)", (unsigned long long)s->resumed);
+	if (rungs) {
+		fprintf(stderr, ", %llu", (unsigned long long)s->reached[0]);
+		for (size_t i = 1; i <= rungs; i++)
+			fprintf(stderr, " > %llu", (unsigned long long)s->reached[i]);
+		fprintf(stderr, " up the rungs");
+	}
+	if (s->state_bytes)
+		fprintf(stderr, " (checkpoints took %s)",
+			unit_format((double)s->state_bytes, UNIT_BYTE, disk, sizeof disk));
 	if (s->failed)
 		fprintf(stderr, ", %llu failed (the first: %s)", (unsigned long long)s->failed,
 			s->first_failure);
@@ -107,7 +116,7 @@ static enum nasc_status search(const struct cmd_args *a, struct arena *arena, st
 	study_close(&study);
 	progress_end();
 	if (summary.stop_reason)
-		report(&summary, o.out);
+		report(&summary, study.rungs.n, o.out);
 	if (summary.stop_reason && summary.surrogate)
 		report_surrogate(summary.surrogate, &study);
 	return st;

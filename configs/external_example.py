@@ -5,7 +5,7 @@
       type: external
       command: [python3, configs/external_example.py]
       timeout: 10 min   # per candidate
-      budget: 1         # passed on as it is; here: epochs
+      budget: 1         # passed on as it is; here: epochs. With `fidelity` the rungs' epochs come first
 
 nasc starts this program once per worker and then, candidate after candidate, writes one line of
 JSON to its standard input and waits for one line on its standard output:

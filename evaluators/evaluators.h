@@ -65,6 +65,14 @@ struct eval_gene {
 	uint32_t index;	  /* place among the values that the gene can take */
 	const char *text; /* the value: "12" or "max" */
 };
+/* Rungs of a training that is done in parts, for successive halving. Behind the last of them
+ * comes the whole training, as the evaluator's config has it. */
+#define EVAL_MAX_RUNGS 8
+struct eval_rungs {
+	size_t n;
+	int64_t epochs[EVAL_MAX_RUNGS];	    /* at the end of each; rising, below the whole */
+	int64_t image_size[EVAL_MAX_RUNGS]; /* pixels; 0: as the evaluator's config has it */
+};
 struct eval_request {
 	uint64_t id;   /* candidate; names its random streams */
 	uint64_t seed; /* of the run */
@@ -72,10 +80,19 @@ struct eval_request {
 	const atomic_bool *cancel;    /* polled at least once a second of work; NULL: never */
 	const struct eval_gene *gene; /* what the space made the network of, in its order */
 	size_t n_genes;
+	/* NULL: the whole training in one go. Else to the end of rung @rung, of the whole where
+	 * that is rungs->n; the answer is the same wherever it begins. */
+	const struct eval_rungs *rungs;
+	size_t rung;
+	/* File to go on from where it holds what the rung before has left, and for what this one
+	 * leaves but for the last. NULL: from the beginning, and nothing is left. */
+	const char *state_path;
 };
 #define EVAL_MAX_METRICS 16
 struct eval_result {
-	double value[EVAL_MAX_METRICS]; /* of ops->metric[i], when EVAL_OK; never NAN */
+	/* Of ops->metric[i], when EVAL_OK; never NAN. Behind them, where ops->in_parts and rungs
+	 * were asked for, the sum of the training losses so far. */
+	double value[EVAL_MAX_METRICS + 1];
 	char why[256];
 };
 
@@ -88,6 +105,10 @@ struct evaluator_ops {
 	bool needs_data;
 	const struct cfg_field *fields;
 	size_t cfg_size;
+	/* Epochs of the whole training, of an evaluator that takes rungs. NULL: it trains in one
+	 * go only. */
+	double (*epochs)(const void *cfg);
+	bool in_parts; /* with rungs: goes on from a state, takes image_size, tells the losses */
 	/* What the fields' ranges cannot say, from the config, the files it names and this
 	 * machine, no images read: for `nasc check`, and called by open. NULL: nothing to check. */
 	enum nasc_status (*check)(const void *cfg, struct nasc_err *err);
@@ -177,6 +198,10 @@ struct train_request {
 	const struct dataset *train, *validation, *test; /* the last two: NULL, not asked for */
 	uint64_t seed, id;				 /* of the random streams */
 	unsigned threads;
+	const struct eval_rungs
+		*rungs; /* with rung and state_path as struct eval_request has them */
+	size_t rung;
+	const char *state_path;
 	const char *weights_path;				    /* NULL: not kept */
 	const atomic_bool *cancel;				    /* NULL: never */
 	void (*progress)(const struct train_progress *, void *ctx); /* NULL: not asked for */

@@ -219,6 +219,7 @@ static enum eval_outcome take_silence(struct process *p, enum process_end end, d
 /* One line, in malloc()ed memory. */
 static char *request_text(const struct eval_request *request, double budget, size_t *n)
 {
+	const struct eval_rungs *rungs = request->rungs;
 	struct json_writer w;
 	char *text = NULL;
 	FILE *fp = open_memstream(&text, n);
@@ -229,6 +230,8 @@ static char *request_text(const struct eval_request *request, double budget, siz
 	json_object(&w, NULL);
 	json_u64(&w, "id", request->id);
 	network_write_json(request->net, &w, "network");
+	if (rungs && request->rung < rungs->n)
+		budget = (double)rungs->epochs[request->rung];
 	json_real(&w, "budget", budget);
 	json_u64(&w, "seed", request->seed);
 	json_end(&w);
@@ -297,6 +300,11 @@ static enum eval_outcome external_run(struct evaluator *e, void *worker,
 	return outcome;
 }
 
+static double external_epochs(const void *cfg)
+{
+	return ((const struct external_cfg *)cfg)->budget;
+}
+
 /* ---- workers -------------------------------------------------------------------------- */
 
 static enum nasc_status external_worker_open(struct evaluator *e, void **worker,
@@ -333,6 +341,7 @@ const struct evaluator_ops evaluator_external = {
 	.needs_data = false,
 	.fields = external_fields,
 	.cfg_size = sizeof(struct external_cfg),
+	.epochs = external_epochs,
 	.check = external_check,
 	.open = external_open,
 	.worker_open = external_worker_open,

@@ -122,6 +122,13 @@ static const struct metric train_metrics[] = {
 	  "error on validation images with Gaussian `noise`, mean of `draws`" },
 };
 
+#define N_METRICS (sizeof train_metrics / sizeof *train_metrics)
+
+static double epochs(const void *cfg)
+{
+	return (double)((const struct train_cfg *)cfg)->epochs;
+}
+
 static enum nasc_status check(const void *cfg, struct nasc_err *err)
 {
 	return train_check(cfg, err);
@@ -151,6 +158,9 @@ static enum eval_outcome run(struct evaluator *e, void *worker, const struct eva
 					 .seed = request->seed,
 					 .id = request->id,
 					 .threads = 1,
+					 .rungs = request->rungs,
+					 .rung = request->rung,
+					 .state_path = request->state_path,
 					 .cancel = request->cancel };
 	struct arena a = { 0 };
 	struct train_report report;
@@ -171,6 +181,7 @@ static enum eval_outcome run(struct evaluator *e, void *worker, const struct eva
 	result->value[1] = report.validation_accuracy;
 	result->value[2] = report.validation_robustness.error_flips;
 	result->value[3] = report.validation_robustness.error_noise;
+	result->value[N_METRICS] = report.loss_sum;
 	return EVAL_OK;
 }
 
@@ -179,11 +190,13 @@ const struct evaluator_ops evaluator_train = {
 	.summary = "train on part of the training images, measure on the validation images",
 	.source = "Sutskever et al., ICML 2013; Loshchilov & Hutter, ICLR 2017",
 	.metric = train_metrics,
-	.n_metrics = sizeof train_metrics / sizeof *train_metrics,
+	.n_metrics = N_METRICS,
 	.provenance = "measured: trained briefly, accuracy on the validation images",
 	.needs_data = true,
 	.fields = train_fields,
 	.cfg_size = sizeof(struct train_cfg),
+	.epochs = epochs,
+	.in_parts = true,
 	.check = check,
 	.machine = machine,
 	.open = open,

@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "rng.h"
 #include "robustness.h"
+#include "rungs.h"
 #include "weights.h"
 
 #define STATISTICS_MOMENTUM 0.1 /* of the running statistics, as PyTorch's default */
@@ -23,6 +24,7 @@ struct job {
 	const struct train_request *request;
 	const struct train_cfg *cfg; /* of the request */
 	struct arena arena;
+	struct network net; /* at the size of its images */
 	struct plan plan;
 	struct model model;
 	struct pool *pool;
@@ -180,14 +182,22 @@ static void job_rules(struct job *j)
 					     .step = j->batch };
 }
 
-static enum nasc_status job_open(struct job *j, const struct network *net, struct nasc_err *err)
+/* At images of @size pixels; 0: of the network's own. */
+static enum nasc_status job_open(struct job *j, int64_t size, struct nasc_err *err)
 {
 	const struct train_request *q = j->request;
 	unsigned threads = q->threads ? q->threads : 1;
 	enum nasc_status st;
 
+	j->net = *q->net;
+	if (size && network_resize(q->net, q->net->input.h == 1 ? 1 : (uint32_t)size,
+				   (uint32_t)size, &j->arena, &j->net, err))
+		return err->code;
+	if (job_check(j->cfg, &j->net, q->train, err))
+		return err->code;
+	job_sizes(j);
 	conv_use_one_thread();
-	st = plan_create(net, (uint32_t)j->shard, trainer_bf16(j->cfg), PLAN_TRAIN, &j->arena,
+	st = plan_create(&j->net, (uint32_t)j->shard, trainer_bf16(j->cfg), PLAN_TRAIN, &j->arena,
 			 &j->plan, err);
 	if (st)
 		return st;
@@ -364,12 +374,9 @@ static enum nasc_status diverged(struct job *j, struct nasc_err *err)
 			 (long long)j->stuck, mean, j->chance);
 }
 
-static enum nasc_status job_train(struct job *j, struct nasc_err *err)
+static enum nasc_status job_train(struct job *j, size_t until, struct nasc_err *err)
 {
-	model_init(&j->model, &j->init);
-	runner_pack(&j->runner[0]);
-	batch_choose(&j->train, j->images, &j->shuffle);
-	while (j->done < j->steps) {
+	while (j->done < until) {
 		if (j->done % j->epoch_steps == 0) {
 			batch_shuffle(&j->train, &j->shuffle, &j->augment);
 			j->loss = 0;
@@ -380,6 +387,85 @@ static enum nasc_status job_train(struct job *j, struct nasc_err *err)
 		if (diverged(j, err))
 			return err->code;
 		show(j);
+	}
+	return NASC_OK;
+}
+
+static struct train_state job_state(struct job *j)
+{
+	return (struct train_state){ .model = &j->model,
+				     .batch = &j->train,
+				     .shuffle = &j->shuffle,
+				     .augment = &j->augment,
+				     .done = j->done,
+				     .stuck = j->stuck,
+				     .loss = j->loss,
+				     .loss_sum = j->loss_sum };
+}
+
+/* At the beginning, or where @from ends. False: that does not fit. */
+static bool job_start(struct job *j, const struct state_bytes *from)
+{
+	struct train_state s = job_state(j);
+
+	model_init(&j->model, &j->init);
+	batch_choose(&j->train, j->images, &j->shuffle);
+	if (from->p && !state_read(from, &s))
+		return false;
+	j->done = s.done;
+	j->stuck = s.stuck;
+	j->loss = s.loss;
+	j->loss_sum = s.loss_sum;
+	runner_pack(&j->runner[0]);
+	return true;
+}
+
+/* With images of another size. */
+static enum nasc_status job_again(struct job *j, int64_t size, const struct state_bytes *from,
+				  struct nasc_err *err)
+{
+	job_close(j);
+	*j = (struct job){ .request = j->request, .cfg = j->cfg, .start = j->start };
+	if (job_open(j, size, err))
+		return err->code;
+	if (!job_start(j, from)) /* of the same training, in which all fits */
+		abort();
+	return NASC_OK;
+}
+
+/* To the end of the rung that is asked for. The job is to be closed whatever comes. */
+static enum nasc_status job_climb(struct job *j, struct nasc_err *err)
+{
+	const struct train_request *q = j->request;
+	uint64_t identity = q->rungs ? state_identity(q) : 0;
+	struct state_bytes from = { 0 }, none = { 0 };
+	size_t rung = rungs_begin(q, j->epoch_steps, identity, &from), last = rungs_last(q);
+	enum nasc_status st = job_open(j, rungs_size(q, rung), err);
+
+	if (!st && !job_start(j, &from)) { /* forged: as good as none */
+		rung = 0;
+		st = job_again(j, rungs_size(q, rung), &none, err);
+	}
+	state_free(&from);
+	while (!st && !(st = job_train(j, j->epoch_steps * rungs_epochs(q, rung), err)) &&
+	       rung < last) {
+		struct train_state s = job_state(j);
+
+		rung++;
+		if (rungs_size(q, rung) == rungs_size(q, rung - 1))
+			continue;
+		from = state_write(&s, identity);
+		st = job_again(j, rungs_size(q, rung), &from, err);
+		state_free(&from);
+	}
+	if (st)
+		return st;
+	if (rungs_leaves(q)) {
+		struct train_state s = job_state(j);
+
+		from = state_write(&s, identity);
+		state_save(&from, q->state_path);
+		state_free(&from);
 	}
 	model_swap_average(&j->model);
 	runner_pack(&j->runner[0]);
@@ -460,39 +546,18 @@ static enum nasc_status job_faults(struct job *j, const struct dataset *data, do
 	return robustness_measure(&j->robustness, 1 - accuracy, test_again, j, out, err);
 }
 
-static enum nasc_status sized(const struct train_cfg *cfg, const struct network **net,
-			      struct network *resized, struct arena *a, struct nasc_err *err)
-{
-	uint32_t size = (uint32_t)cfg->image_size;
-	enum nasc_status st;
-
-	if (size == 0)
-		return NASC_OK;
-	st = network_resize(*net, (*net)->input.h == 1 ? 1 : size, size, a, resized, err);
-	*net = resized;
-	return st;
-}
-
 enum nasc_status train_network(const struct train_request *q, struct arena *a,
 			       struct train_report *out, struct nasc_err *err)
 {
 	struct job j = { .request = q, .cfg = q->cfg, .start = clock_s() };
-	const struct network *net = q->net;
 	struct train_report report = { 0 };
-	struct network resized;
-	enum nasc_status st;
+	enum nasc_status st = train_check(q->cfg, err);
 
-	st = sized(q->cfg, &net, &resized, &j.arena, err);
-	if (!st)
-		st = job_check(q->cfg, net, q->train, err);
+	report.confusion = ARENA_NEW(a, uint64_t, (size_t)q->train->classes * q->train->classes);
 	if (!st) {
 		job_sizes(&j);
-		report.confusion =
-			ARENA_NEW(a, uint64_t, (size_t)q->train->classes * q->train->classes);
-		st = job_open(&j, net, err);
+		st = job_climb(&j, err);
 	}
-	if (!st)
-		st = job_train(&j, err);
 	if (!st)
 		st = job_test(&j, q->validation, &report.validation_accuracy, NULL, err);
 	if (!st)
@@ -509,7 +574,7 @@ enum nasc_status train_network(const struct train_request *q, struct arena *a,
 		report.memory_bytes = plan_bytes(&j.plan, 1, j.shards);
 		*out = report;
 		if (q->weights_path)
-			st = weights_save(&j.model, net, q->weights_path, err);
+			st = weights_save(&j.model, &j.net, q->weights_path, err);
 	}
 	job_close(&j);
 	return st;

@@ -86,6 +86,13 @@ int search_compare(const double *a, const double *b, size_t m);
 /* Non-domination rank (0 best) of n points; returns the number of fronts. */
 size_t search_rank(const double *f, size_t n, size_t m, uint32_t *rank, struct arena *scratch);
 
+/* The @most <= n best points, the best first, into @order: by non-domination rank, and within
+ * one each time the point farthest from all before it, of which the first is the one that is
+ * best in the last objective (Schmucker et al., arXiv:2106.12639). Distances are Euclidean,
+ * each objective divided by its range; equal ones by position. O(n most m). */
+void search_spread(const double *f, size_t n, size_t m, size_t most, uint32_t *order,
+		   struct arena *scratch);
+
 /* Volume dominated by n points and bounded by @ref, exact; points not better
  * than @ref in every objective add nothing. */
 double search_hypervolume(const double *f, size_t n, size_t m, const double *ref,

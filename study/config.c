@@ -100,15 +100,18 @@ static const struct section {
 	{ "surrogate", "a model of the evaluator that decides what is worth evaluating",
 	  surrogate_fields, offsetof(struct study_config, surrogate), sizeof(struct surrogate_cfg),
 	  false },
+	{ "fidelity", "training in parts, of which the better go on (successive halving)",
+	  fidelity_fields, offsetof(struct study_config, fidelity), sizeof(struct fidelity_cfg),
+	  true },
 	{ "train", "recipe of `nasc train`, for the network that is chosen in the end",
 	  train_fields, offsetof(struct study_config, train), sizeof(struct train_cfg), false },
 };
 #define N_SECTIONS (sizeof sections / sizeof *sections)
 
-static const char *const top_skip[] = { "problem",     "space",	    "data", "input",
-					"evaluator",   "strategy",  "stop", "train",
-					"constraints", "reference", "goal", "failures",
-					"memory",      "surrogate", NULL };
+static const char *const top_skip[] = { "problem",     "space",	    "data",	"input",
+					"evaluator",   "strategy",  "stop",	"train",
+					"constraints", "reference", "goal",	"failures",
+					"memory",      "surrogate", "fidelity", NULL };
 static const char *const type_key[] = { "type", NULL };
 
 enum nasc_status config_at(const struct yaml_doc *doc, size_t line, struct nasc_err *err)
@@ -272,7 +275,8 @@ static enum nasc_status check_whole(const struct study_config *c, struct nasc_er
 	static const char *const of_space[] = { "evaluator",   "data",	      "input",
 						"targets",     "fit_targets", "objectives",
 						"constraints", "reference",   "goal",
-						"failures",    "memory",      "surrogate" };
+						"failures",    "memory",      "surrogate",
+						"fidelity" };
 	const char *file = c->doc.file;
 
 	if (!c->problem == !c->space)
@@ -443,6 +447,8 @@ void config_write(const struct study_config *c, struct json_writer *w, const cha
 			    : s->fields == train_fields ? c->has_data
 			    : s->fields == failures_fields || s->fields == memory_fields
 				    ? c->space != NULL
+			    : s->fields == fidelity_fields
+				    ? c->space && (c->fidelity.epochs.n || !scores_only)
 				    : true;
 
 		if (s->fields == surrogate_fields)

@@ -30,7 +30,8 @@ struct candidate *new_candidate(const struct loop *l, struct arena *a, const dou
 	*c = (struct candidate){ .id = id,
 				 .x = copy,
 				 .value = ARENA_NEW(a, double, l->study->n_metrics),
-				 .violation = INFINITY };
+				 .violation = INFINITY,
+				 .loss = (double)NAN };
 	return c;
 }
 
@@ -132,8 +133,12 @@ void take_stock(struct loop *l, struct candidate *const *fresh, size_t n)
 		l->sum.trained += c->trained;
 		l->sum.resumed += c->resumed;
 		l->evaluator_s += c->evaluator_s;
+		for (size_t k = 0; k < c->rungs; k++)
+			l->sum.reached[k]++;
 		if (c->why)
 			note_failure(l, c);
+		else if (candidate_partial(s, c)) /* has no place beside what is trained */
+			continue;
 		if (c->violation != 0) {
 			note_exceeded(l, c);
 			continue;

@@ -24,6 +24,7 @@ struct loop {
 	/* Of a network search: what is remembered of candidates. */
 	struct seen seen;
 	struct search_archive archive;
+	struct fidelity fidelity;
 	size_t n_kept;
 	struct candidate **kept; /* the archive's members, by slot */
 	size_t n_failed;
@@ -50,6 +51,17 @@ struct loop {
 	double evaluator_s, start_s, last_progress_s;
 	struct study_summary sum;
 };
+
+/* ---- run.c ------------------------------------------------------------------------ */
+/* scorer_run(), with reasons that last as long as the round. */
+enum nasc_status score_batch(struct loop *l, struct candidate *const *batch, size_t n, size_t rung,
+			     struct nasc_err *err);
+
+/* ---- fidelity.c -------------------------------------------------------------------- */
+/* The best of n candidates that have finished the first rung up the others, before the
+ * strategy is told. NASC_INTERRUPTED: some are on the way. */
+enum nasc_status fidelity_climb(struct loop *l, struct candidate *const *fresh, size_t n,
+				struct nasc_err *err);
 
 /* ---- kept.c: what stays of candidates when their round is over -------------------- */
 void kept_init(struct loop *l);

@@ -128,7 +128,8 @@ static void evaluator_metrics(struct study *s)
 	if (!e)
 		return;
 	for (size_t i = 0; i < e->n_metrics; i++)
-		add_metric(s, "", &e->metric[i], e->name, e->provenance, true);
+		add_metric(s, "", &e->metric[i], e->name, fidelity_provenance(s, e->provenance),
+			   true);
 	if (find_metric(s, "accuracy", &accuracy))
 		add_metric(s, "", &nid_metric, "size", "derived: accuracy / params", true);
 }
@@ -438,9 +439,11 @@ enum nasc_status study_open(struct study *s, const struct study_config *c, const
 		return open_problem(s, err);
 	if (open_models(s, err))
 		return err->code;
+	if (check_recipes(c, err) || fidelity_open(s, err))
+		return err->code;
 	evaluator_metrics(s);
-	if (check_recipes(c, err) || resolve_objectives(s, err) || screen_check(s, err) ||
-	    resolve_bounds(s, err) || resolve_reference(s, err) || open_images(s, with_data, err))
+	if (resolve_objectives(s, err) || screen_check(s, err) || resolve_bounds(s, err) ||
+	    resolve_reference(s, err) || open_images(s, with_data, err))
 		return err->code;
 	if (space_open(&s->space, c->space, c->space_cfg, s->input, s->classes, a, err))
 		return config_wrap(&c->doc, yaml_get(c->doc.root, "space")->line, err, "space");

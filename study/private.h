@@ -68,6 +68,9 @@ struct candidate {
 	uint64_t bounds;    /* as study_costs() */
 	double violation;   /* of known figures; INFINITY: failed */
 	bool trained;	    /* reached the evaluator */
+	size_t rungs;	    /* it has finished; 0: not trained in parts */
+	double loss;	    /* sum over the training so far; NAN: not told */
+	uint64_t hash;	    /* of the genes; once it has reached the evaluator */
 	bool resumed;	    /* its dear scores were in the journal */
 	const char *why;    /* failed: the reason */
 	double evaluator_s; /* wall time in the evaluator */
@@ -87,12 +90,60 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 			     const struct study_options *o, scorer_tick *tick, void *ctx,
 			     struct nasc_err *err);
 /* Fill value, violation, trained, why of n candidates; reasons last until the next
- * call. NASC_INTERRUPTED: some are not scored. */
+ * call. @rung: how far they are trained; above 0 they have finished the one before.
+ * NASC_INTERRUPTED: some are not scored. */
 enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, size_t n,
-			    struct nasc_err *err);
+			    size_t rung, struct nasc_err *err);
+/* It is not trained any further: what it would have gone on from is removed. */
+void scorer_drop_state(struct scorer *sc, const struct candidate *c);
+uint64_t scorer_state_bytes(const struct scorer *sc); /* on disk, the most at a time */
 /* As journal_in_place(); NASC_OK without journal. */
 enum nasc_status scorer_may_write(const struct scorer *sc, struct nasc_err *err);
-void scorer_close(struct scorer *sc);
+/* @go_on: there may be another run that goes on from the checkpoints. */
+void scorer_close(struct scorer *sc, bool go_on);
+
+/* ---- states.c: checkpoints of candidates that may be trained further ------------- */
+/* Only a cache: what is missing is trained again from the beginning. Callers take turns. */
+struct states;
+/* In the folder @out.states, which is made. @go_on: what is there is kept. NASC_FAIL: there can
+ * be no such folder. */
+enum nasc_status states_open(struct states **s, const char *out, double most_bytes, bool go_on,
+			     struct nasc_err *err);
+/* Before and after training on: the path, in @a; NULL: it must do without. */
+const char *states_take(struct states *s, uint64_t hash, struct arena *a);
+void states_give(struct states *s, uint64_t hash);
+void states_drop(struct states *s, uint64_t hash);
+uint64_t states_most(const struct states *s);	 /* bytes at a time so far */
+void states_close(struct states *s, bool go_on); /* NULL is fine */
+
+/* ---- fidelity.c ------------------------------------------------------------------ */
+/* s->rungs from the config; what is wrong with it. */
+enum nasc_status fidelity_open(struct study *s, struct nasc_err *err);
+/* "…; all 9 epochs, in rungs of 1 and 3", in the study's arena. */
+const char *fidelity_provenance(const struct study *s, const char *provenance);
+/* Trained in part only: its value is not that of the whole training. */
+static inline bool candidate_partial(const struct study *s, const struct candidate *c)
+{
+	return c->rungs > 0 && c->rungs <= s->rungs.n;
+}
+/* What was found at one rung, by all candidates so far. */
+struct rung_results {
+	uint64_t n, promoted; /* of all */
+	size_t most;	      /* rows kept, the latest */
+	double *f;	      /* most * n_columns; number i at i % most */
+};
+struct fidelity {
+	const struct study *study;
+	size_t n_columns; /* the costs among the objectives, then the signal */
+	struct rung_results rung[EVAL_MAX_RUNGS];
+};
+void fidelity_init(struct fidelity *f, const struct study *s, size_t batch, struct arena *a);
+/* Those of the n candidates of @batch that go on from @rung, into @up, in their order; how
+ * many. Of all that ever finished the rung no more than one in `reduction` goes on, and only
+ * one that is among as many best ones of the latest (Li et al., MLSys 2020); best: as
+ * search_spread() has it (Schmucker et al., arXiv:2106.12639). Failed ones do not count. */
+size_t fidelity_promote(struct fidelity *f, size_t rung, struct candidate *const *batch, size_t n,
+			struct candidate **up, struct arena *scratch);
 
 /* ---- select.c ------------------------------------------------------------------- */
 /* NASC_USAGE, naming the scores that @row has. */

@@ -15,7 +15,7 @@ void find_reference(struct loop *l, struct candidate *const *fresh, size_t n)
 	bool any = false;
 
 	for (size_t i = 0; i < n; i++) {
-		if (fresh[i]->violation != 0)
+		if (fresh[i]->violation != 0 || candidate_partial(l->study, fresh[i]))
 			continue;
 		objectives_of(l, fresh[i], f);
 		for (size_t k = 0; k < l->n_obj; k++)

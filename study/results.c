@@ -107,6 +107,21 @@ static void write_surrogate(const struct study *s, const struct surrogate_report
 	json_end(w);
 }
 
+static void write_rungs(const struct study *s, const struct study_summary *sum,
+			struct json_writer *w)
+{
+	json_list(w, "rungs");
+	for (size_t i = 0; i <= s->rungs.n; i++) {
+		json_object(w, NULL);
+		json_real(w, "epochs", fidelity_epochs(s, i));
+		if (s->rungs.image_size[i] && i < s->rungs.n)
+			json_int(w, "image_size", s->rungs.image_size[i]);
+		json_u64(w, "reached", sum->reached[i]);
+		json_end(w);
+	}
+	json_end(w);
+}
+
 static void write_all(const struct study *s, const struct run_record *r, struct arena *a,
 		      struct json_writer *w)
 {
@@ -119,6 +134,8 @@ static void write_all(const struct study *s, const struct run_record *r, struct 
 	json_u64(w, "evaluations", r->summary->evaluations);
 	json_u64(w, "duplicates", r->summary->duplicates);
 	json_u64(w, "trained", r->summary->trained);
+	if (s->rungs.n)
+		write_rungs(s, r->summary, w);
 	write_objectives(s, r, w);
 	json_list(w, "hypervolume");
 	for (size_t i = 0; i < r->n_hv; i++) {

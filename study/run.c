@@ -31,6 +31,7 @@ struct proposals {
 	double *x, *f, *violation;
 	size_t *of; /* each row's place in fresh; SIZE_MAX: f and violation were remembered */
 	struct candidate **fresh;
+	bool whole; /* all are scored, as far as they are trained */
 };
 
 /* Row @i is new, or the same as one of this round, or one that was scored before. */
@@ -86,6 +87,17 @@ static void tell(struct loop *l, struct proposals *p)
 	l->search.ops->tell(&l->search, p->x, p->f, p->violation, p->n);
 }
 
+enum nasc_status score_batch(struct loop *l, struct candidate *const *batch, size_t n, size_t rung,
+			     struct nasc_err *err)
+{
+	if (scorer_run(l->scorer, batch, n, rung, err))
+		return err->code;
+	for (size_t i = 0; i < n; i++)
+		if (batch[i]->why) /* the scorer's, until it is called again */
+			batch[i]->why = arena_strdup(&l->round, batch[i]->why);
+	return NASC_OK;
+}
+
 /* Score what is new. While no evaluation has worked, no more are begun at once than it
  * takes to give up: a broken evaluator costs no whole round. */
 static enum nasc_status score(struct loop *l, struct proposals *p, struct nasc_err *err)
@@ -94,6 +106,7 @@ static enum nasc_status score(struct loop *l, struct proposals *p, struct nasc_e
 	uint64_t trained = l->sum.trained, broken = l->n_broken;
 
 	p->n_scored = 0;
+	p->whole = false;
 	while (p->n_scored < p->n_fresh) {
 		struct candidate **from = p->fresh + p->n_scored;
 		size_t n = p->n_fresh - p->n_scored;
@@ -103,17 +116,16 @@ static enum nasc_status score(struct loop *l, struct proposals *p, struct nasc_e
 			return NASC_OK;
 		if (doubtful && enough - broken < n)
 			n = (size_t)(enough - broken);
-		if (scorer_run(l->scorer, from, n, err))
+		if (score_batch(l, from, n, 0, err))
 			return err->code;
 		for (size_t i = 0; i < n; i++) {
 			trained += from[i]->trained;
 			broken += from[i]->trained && from[i]->why;
-			if (from[i]->why) /* the scorer's, until it is called again */
-				from[i]->why = arena_strdup(&l->round, from[i]->why);
 		}
 		p->n_scored += n;
 	}
-	return NASC_OK;
+	p->whole = !fidelity_climb(l, p->fresh, p->n_fresh, err);
+	return p->whole ? NASC_OK : err->code;
 }
 
 /* Of a round that was not finished: what was scored all the same. */
@@ -141,7 +153,7 @@ static enum nasc_status run_round(struct loop *l, struct nasc_err *err)
 	l->round_so_far = (struct tally){ 0 };
 	if (score(l, &p, err) && err->code != NASC_INTERRUPTED)
 		return err->code;
-	if (p.n_scored < p.n_fresh) {
+	if (!p.whole) {
 		bool cancelled = l->options->cancel && atomic_load(l->options->cancel);
 
 		take_scored(l, p.fresh, p.n_fresh);
@@ -172,6 +184,7 @@ static enum nasc_status write_results(struct loop *l, struct nasc_err *err)
 				.evaluator_s = l->evaluator_s };
 
 	measure_end(l);
+	l->sum.state_bytes = scorer_state_bytes(l->scorer);
 	l->sum.wall_s = clock_s() - l->start_s;
 	l->sum.surrogate = screen_report(l);
 	r.n_hv = l->n_hv;
@@ -224,6 +237,7 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 	}
 	kept_init(l);
 	screen_open(l);
+	fidelity_init(&l->fidelity, s, l->cap, s->arena);
 	return scorer_open(&l->scorer, s, l->options, report_scored, l, err);
 }
 
@@ -344,7 +358,7 @@ enum nasc_status study_run(struct study *s, const struct study_options *o,
 	if (!st)
 		st = loop_run(&l, err);
 	*out = l.sum;
-	scorer_close(l.scorer);
+	scorer_close(l.scorer, st && st != NASC_INFEASIBLE);
 	arena_free(&l.round);
 	free(l.kept);
 	free(l.hv);

@@ -21,6 +21,7 @@ struct scorer {
 	const struct study_options *options;
 	struct pool *pool;
 	struct journal *journal; /* NULL without evaluator */
+	struct states *states;	 /* NULL unless trained in parts */
 	double deadline_s;	 /* by clock_s(): no candidate is begun after it */
 	atomic_bool skipped;	 /* some of the batch were not begun */
 	atomic_size_t n_scored, n_trained, n_resumed; /* since the last tick */
@@ -30,6 +31,7 @@ struct scorer {
 	struct arena arena;   /* reasons, from the mark on */
 	struct arena_mark reasons;
 	struct candidate *const *batch;
+	size_t rung; /* of the batch */
 	scorer_tick *tick;
 	void *ctx; /* of tick */
 	enum nasc_status status;
@@ -155,13 +157,17 @@ static uint64_t genes_hash(const uint32_t *gene, size_t n)
 	return h >> 11;
 }
 
-static char *genes_text(const uint32_t *gene, size_t n, struct arena *a)
+/* Of one that is trained in part, the epochs behind an @. */
+static char *journal_key(const struct scorer *sc, const uint32_t *gene, size_t n, struct arena *a)
 {
-	size_t cap = 12 * n + 1, at = 0;
+	const struct eval_rungs *rungs = &sc->study->rungs;
+	size_t cap = 12 * n + 32, at = 0;
 	char *text = ARENA_NEW(a, char, cap);
 
 	for (size_t i = 0; i < n; i++)
 		at += (size_t)snprintf(text + at, cap - at, "%s%u", i ? " " : "", gene[i]);
+	if (sc->rung < rungs->n)
+		snprintf(text + at, cap - at, " @%lld", (long long)rungs->epochs[sc->rung]);
 	return text;
 }
 
@@ -179,6 +185,12 @@ static const struct eval_gene *genes_told(const struct space *space, const uint3
 	return out;
 }
 
+/* The evaluator's figures, behind them the loss of a training in parts. */
+static size_t n_answers(const struct study *s)
+{
+	return s->evaluator.ops->n_metrics + (s->rungs.n && s->evaluator.ops->in_parts);
+}
+
 /* Until it works or has failed as often as it may. */
 static enum eval_outcome attempt(const struct study *s, struct worker *w,
 				 const struct eval_request *request, struct eval_result *r)
@@ -192,11 +204,11 @@ static enum eval_outcome attempt(const struct study *s, struct worker *w,
 		/* A signal to a whole group of processes reaches an external program too. */
 		if (outcome == EVAL_FAILED && request->cancel && atomic_load(request->cancel))
 			return EVAL_CANCELLED;
-		for (size_t k = 0; outcome == EVAL_OK && k < e.ops->n_metrics; k++)
+		for (size_t k = 0; outcome == EVAL_OK && k < n_answers(s); k++)
 			if (!isfinite(r->value[k])) {
 				outcome = EVAL_FAILED;
 				snprintf(r->why, sizeof r->why, "%s is not a finite number",
-					 e.ops->metric[k].key);
+					 k < e.ops->n_metrics ? e.ops->metric[k].key : "loss");
 			}
 	}
 	if (outcome == EVAL_FAILED && most > 1) {
@@ -209,6 +221,30 @@ static enum eval_outcome attempt(const struct study *s, struct worker *w,
 	return outcome;
 }
 
+/* With the file to go on from, where there may be one. */
+static enum eval_outcome attempt_rung(struct scorer *sc, struct worker *w,
+				      struct eval_request *request, struct eval_result *r)
+{
+	const struct study *s = sc->study;
+	enum eval_outcome outcome;
+
+	if (s->rungs.n) {
+		request->rungs = &s->rungs;
+		request->rung = sc->rung;
+	}
+	if (!sc->states)
+		return attempt(s, w, request, r);
+	pthread_mutex_lock(&sc->lock);
+	request->state_path = states_take(sc->states, request->id, &w->arena);
+	pthread_mutex_unlock(&sc->lock);
+	outcome = attempt(s, w, request, r);
+	pthread_mutex_lock(&sc->lock);
+	if (request->state_path)
+		states_give(sc->states, request->id);
+	pthread_mutex_unlock(&sc->lock);
+	return outcome;
+}
+
 /* EVAL_OK or EVAL_FAILED with *r filled, from the journal or by running it. */
 static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct candidate *c,
 				  const uint32_t *gene, const struct network *net,
@@ -217,8 +253,8 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 	const struct study *s = sc->study;
 	struct evaluator e = s->evaluator;
 	size_t n = s->space.n_genes;
-	const char *key = genes_text(gene, n, &w->arena);
-	struct eval_request request = { .id = genes_hash(gene, n),
+	const char *key = journal_key(sc, gene, n, &w->arena);
+	struct eval_request request = { .id = c->hash,
 					.seed = s->config->seed,
 					.net = net,
 					.cancel = sc->options->cancel,
@@ -243,8 +279,8 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 	}
 	w->open = true;
 	start = clock_s();
-	outcome = attempt(s, w, &request, r);
-	c->evaluator_s = clock_s() - start;
+	outcome = attempt_rung(sc, w, &request, r);
+	c->evaluator_s += clock_s() - start;
 	if (outcome == EVAL_BROKEN) {
 		nasc_fail(&err, NASC_FAIL,
 			  "evaluator: %s; once that is mended the same command with --resume goes "
@@ -271,18 +307,23 @@ static void dear_figures(struct scorer *sc, struct worker *w, struct candidate *
 
 	while (!s->metric[first].dear)
 		first++;
+	c->hash = genes_hash(gene, s->space.n_genes);
 	switch (evaluate(sc, w, c, gene, net, &r)) {
 	case EVAL_CANCELLED:
 	case EVAL_BROKEN:
 		return;
 	case EVAL_FAILED:
 		c->trained = true;
+		for (size_t i = first; i < s->n_metrics; i++) /* of the rung before */
+			c->value[i] = (double)NAN;
 		candidate_fail(sc, c, r.why);
 		return;
 	case EVAL_OK:
 		break;
 	}
 	c->trained = true;
+	c->rungs = s->rungs.n ? sc->rung + 1 : 0;
+	c->loss = n_answers(s) > n ? r.value[n] : (double)NAN;
 	memcpy(c->value + first, r.value, n * sizeof *r.value);
 	if (s->n_metrics > first + n) { /* network information density stands last */
 		size_t accuracy = first, params = 0;
@@ -310,7 +351,11 @@ static void score_network(struct scorer *sc, struct worker *w, struct candidate 
 	for (size_t i = 0; i < s->space.n_genes; i++)
 		gene[i] = (uint32_t)c->x[i];
 	s->space.ops->decode(&s->space, gene, &w->arena, &net);
-	if (study_costs(s, &net, &w->arena, c->value, &c->bounds, &err)) {
+	if (sc->rung) {
+		dear_figures(sc, w, c, gene, &net);
+		if (!c->why)
+			c->violation = study_violation(s, c->value, true, NULL);
+	} else if (study_costs(s, &net, &w->arena, c->value, &c->bounds, &err)) {
 		candidate_fail(sc, c, err.msg);
 	} else if ((unknown = study_unknown(s, c->value, false)) != NULL) {
 		snprintf(why, sizeof why, "%s is not known for this target", unknown->key);
@@ -342,9 +387,11 @@ static void score_one(void *ctx, unsigned worker, size_t i)
 		return;
 	}
 	score_network(sc, &sc->worker[worker], c);
-	atomic_fetch_add(&sc->n_scored, 1);
-	atomic_fetch_add(&sc->n_trained, c->trained);
-	atomic_fetch_add(&sc->n_resumed, c->resumed);
+	if (sc->rung == 0) {
+		atomic_fetch_add(&sc->n_scored, 1);
+		atomic_fetch_add(&sc->n_trained, c->trained);
+		atomic_fetch_add(&sc->n_resumed, c->resumed);
+	}
 	if (worker == 0 && s->evaluator.ops)
 		sc->tick(sc->ctx, &(struct tally){ atomic_exchange(&sc->n_scored, 0),
 						   atomic_exchange(&sc->n_trained, 0),
@@ -421,6 +468,18 @@ bool study_has_run(const char *out)
 	return has;
 }
 
+/* What a row of the journal holds. */
+static const struct metric *answer_metrics(const struct study *s, struct arena *a)
+{
+	static const struct metric loss = { "loss", "loss", UNIT_NONE, false, false, "" };
+	size_t n = s->evaluator.ops->n_metrics;
+	struct metric *m = ARENA_NEW(a, struct metric, n + 1);
+
+	memcpy(m, s->evaluator.ops->metric, n * sizeof *m);
+	m[n] = loss;
+	return m;
+}
+
 static enum nasc_status open_journal(struct scorer *sc, struct nasc_err *err)
 {
 	const struct study *s = sc->study;
@@ -428,8 +487,8 @@ static enum nasc_status open_journal(struct scorer *sc, struct nasc_err *err)
 	struct journal_options o = { .identity = scores_identity(s, a),
 				     .origin = scores_origin(&s->evaluator, a),
 				     .run = config_identity(s->config, CONFIG_ORDER, a),
-				     .metric = s->evaluator.ops->metric,
-				     .n_values = s->evaluator.ops->n_metrics,
+				     .metric = answer_metrics(s, a),
+				     .n_values = n_answers(s),
 				     .rows = s->config->memory.journal,
 				     .resume = sc->options->resume,
 				     .retry_failed = sc->options->retry_failed };
@@ -453,8 +512,11 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 	sc->deadline_s = s->config->stop.time_s > 0 ? clock_s() + s->config->stop.time_s : INFINITY;
 	sc->n_workers = o->jobs;
 	sc->worker = ARENA_NEW(&sc->arena, struct worker, o->jobs);
-	if ((s->evaluator.ops && open_journal(sc, err)) || pool_open(&sc->pool, o->jobs, err)) {
-		scorer_close(sc);
+	if ((s->evaluator.ops && open_journal(sc, err)) ||
+	    (s->rungs.n && s->evaluator.ops->in_parts &&
+	     states_open(&sc->states, o->out, s->config->fidelity.disk, o->resume, err)) ||
+	    pool_open(&sc->pool, o->jobs, err)) {
+		scorer_close(sc, true);
 		return err->code;
 	}
 	sc->reasons = arena_mark(&sc->arena);
@@ -463,10 +525,11 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 }
 
 enum nasc_status scorer_run(struct scorer *sc, struct candidate *const *batch, size_t n,
-			    struct nasc_err *err)
+			    size_t rung, struct nasc_err *err)
 {
 	arena_rewind(&sc->arena, sc->reasons);
 	sc->batch = batch;
+	sc->rung = rung;
 	atomic_store(&sc->skipped, false);
 	atomic_store(&sc->n_scored, 0);
 	atomic_store(&sc->n_trained, 0);
@@ -488,7 +551,18 @@ enum nasc_status scorer_may_write(const struct scorer *sc, struct nasc_err *err)
 	return sc->journal ? journal_in_place(sc->journal, err) : NASC_OK;
 }
 
-void scorer_close(struct scorer *sc)
+void scorer_drop_state(struct scorer *sc, const struct candidate *c)
+{
+	if (sc->states)
+		states_drop(sc->states, c->hash);
+}
+
+uint64_t scorer_state_bytes(const struct scorer *sc)
+{
+	return sc->states ? states_most(sc->states) : 0;
+}
+
+void scorer_close(struct scorer *sc, bool go_on)
 {
 	struct evaluator e;
 
@@ -502,6 +576,7 @@ void scorer_close(struct scorer *sc)
 		arena_free(&sc->worker[i].arena);
 	}
 	pool_close(sc->pool);
+	states_close(sc->states, go_on);
 	journal_close(sc->journal);
 	pthread_mutex_destroy(&sc->lock);
 	arena_free(&sc->arena);

@@ -172,7 +172,7 @@ void screen_learn(struct loop *l, struct candidate *const *fresh, size_t n)
 	struct screen *sc = l->screen;
 
 	for (size_t i = 0; sc && i < n; i++) {
-		if (!fresh[i]->trained)
+		if (!fresh[i]->trained || candidate_partial(l->study, fresh[i]))
 			continue;
 		learn(l, fresh[i]);
 		if (i < sc->n_pending && fresh[i]->violation == 0)

@@ -53,6 +53,17 @@ struct surrogate_cfg {
 	double optimism;
 };
 
+/* Successive halving: in parts that are compared before the next. */
+struct fidelity_cfg {
+	struct cfg_ints epochs;	    /* at the end of each rung below the whole; none: off */
+	struct cfg_ints image_size; /* of each rung; one: of all; none: the evaluator's own */
+	int64_t reduction;	    /* one of so many goes on */
+	int64_t signal;		    /* what is compared beside the other objectives */
+	double disk;		    /* bytes of checkpoints at most */
+};
+enum fidelity_signal { SIGNAL_AUTO, SIGNAL_LOSS, SIGNAL_ERROR };
+extern const struct cfg_field fidelity_fields[];
+
 /* Everything a config says, defaults filled in. Either `problem` or `space` is set. */
 struct study_config {
 	struct yaml_doc doc;
@@ -74,6 +85,7 @@ struct study_config {
 	struct failures_cfg failures;
 	struct memory_cfg memory;
 	struct surrogate_cfg surrogate;
+	struct fidelity_cfg fidelity;
 	struct train_cfg train;		     /* of `nasc train` */
 	const struct yaml_node *constraints; /* metric: bound(s); NULL: none */
 	const struct yaml_node *goal;	     /* the same; stop at a candidate that keeps them */
@@ -136,6 +148,7 @@ struct study {
 						  */
 	struct dataset train, validation;
 	struct evaluator evaluator;
+	struct eval_rungs rungs; /* n 0: every candidate is trained in one go */
 };
 
 /* Open every part and check them against each other. @with_data: read the
@@ -164,6 +177,12 @@ double study_violation(const struct study *s, const double *value, bool dear,
 void study_feature_sizes(const struct study *s, size_t size[SURROGATE_GROUPS]);
 void study_features(const struct study *s, const double *genes, const struct network *net,
 		    const double *value, struct arena *scratch, double *out);
+
+/* Of a study with rungs: how many of @n candidates reach @rung, at most; rung rungs.n is the
+ * whole training. */
+uint64_t fidelity_most(const struct study *s, uint64_t n, size_t rung);
+/* Epochs at the end of @rung. */
+double fidelity_epochs(const struct study *s, size_t rung);
 
 /* ---- the run ---------------------------------------------------------------- */
 
@@ -195,6 +214,8 @@ struct study_summary {
 	const char *stop_reason;   /* NULL: no results were written */
 	const char *first_failure; /* its reason, in the study's arena; NULL: none failed */
 	uint64_t evaluations, trained, failed, duplicates, resumed;
+	uint64_t reached[EVAL_MAX_RUNGS + 1]; /* candidates at the end of each rung */
+	uint64_t state_bytes;		      /* of checkpoints, the most at a time */
 	size_t front;
 	double hypervolume, wall_s;
 	const struct surrogate_report *surrogate; /* NULL: none was asked */

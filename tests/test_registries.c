@@ -150,14 +150,15 @@ Test(registries, metrics)
 static void check_row(const struct part *p, const struct cfg_field *row)
 {
 	bool number = row->type == CFG_INT || row->type == CFG_REAL || row->type == CFG_RANGE ||
-		      row->type == CFG_INTS;
+		      row->type == CFG_INTS || row->type == CFG_LIST;
 
 	check_word(row->key, p->name);
 	check_line(row->help, row->key);
 	cr_assert_not_null(row->unit, "%s: %s", p->name, row->key);
 	if (number)
 		cr_assert_lt(row->min, row->max, "%s: %s", p->name, row->key);
-	if (row->type == CFG_INT || row->type == CFG_RANGE || row->type == CFG_INTS)
+	if (row->type == CFG_INT || row->type == CFG_RANGE || row->type == CFG_INTS ||
+	    row->type == CFG_LIST)
 		cr_assert(row->min == floor(row->min) && row->max == floor(row->max) &&
 				  fabs(row->min) <= 0x1p53 && fabs(row->max) <= 0x1p53,
 			  "%s: %s", p->name, row->key);
@@ -183,6 +184,7 @@ static const char *value_text(const struct cfg_field *row, size_t which, char *b
 	case CFG_REAL:
 	case CFG_RANGE:
 	case CFG_INTS:
+	case CFG_LIST:
 		snprintf(buf, n, "%.17g", which ? row->max : row->min);
 		return which < 2 ? buf : NULL;
 	case CFG_U64:
@@ -288,7 +290,8 @@ static void check_row_values(const struct part *p, const struct cfg_field *row, 
 	if (row->type == CFG_REAL) {
 		check_refused_beyond(p, row, nextafter(row->min, -INFINITY), a);
 		check_refused_beyond(p, row, nextafter(row->max, INFINITY), a);
-	} else if (row->type == CFG_INT || row->type == CFG_RANGE || row->type == CFG_INTS) {
+	} else if (row->type == CFG_INT || row->type == CFG_RANGE || row->type == CFG_INTS ||
+		   row->type == CFG_LIST) {
 		check_refused_beyond(p, row, row->min - 1, a);
 		check_refused_beyond(p, row, row->max + 1, a);
 	}

@@ -36,7 +36,7 @@ struct all {
 	int64_t colour;
 	const char *name;
 	struct cfg_range layers;
-	struct cfg_ints kernels;
+	struct cfg_ints kernels, sizes;
 	uint64_t paints;
 	struct cfg_strings files;
 };
@@ -52,6 +52,7 @@ static const struct cfg_field rows[] = {
 	CFG_STRING_FIELD(struct all, name, "", "what it is called"),
 	CFG_RANGE_FIELD(struct all, layers, "[2, 8]", 1, 16, "layers", "depth"),
 	CFG_INTS_FIELD(struct all, kernels, "[1, 3, 5]", 1, 11, "pixels", "kernel sizes"),
+	CFG_LIST_FIELD(struct all, sizes, "[]", 0, 64, "pixels", "of the images"),
 	CFG_CHOICES_FIELD(struct all, paints, "[red, blue]", colours, "what there is"),
 	CFG_STRINGS_FIELD(struct all, files, "[]", "files to read"),
 	CFG_END
@@ -85,6 +86,7 @@ Test(schema, defaults_are_the_rows)
 	cr_assert_str_eq(a.name, "");
 	cr_assert(a.layers.lo == 2 && a.layers.hi == 8);
 	cr_assert(a.kernels.n == 3 && a.kernels.v[2] == 5);
+	cr_assert_eq(a.sizes.n, 0);
 	cr_assert_eq(a.paints, 5);
 	cr_assert_eq(a.files.n, 0);
 	cr_assert_eq(cfg_load(rows, NULL, NULL, NULL, &arena, &b, sizeof b, &err), NASC_OK);
@@ -109,6 +111,7 @@ Test(schema, reads_every_type)
 			  "name: a b # comment\n"
 			  "layers: 3\n"
 			  "kernels: [5, 1]\n"
+			  "sizes: [14, 28, 14]\n"
 			  "paints: green\n"
 			  "files: [x, 'y z']\n",
 			  &a, &err),
@@ -124,6 +127,7 @@ Test(schema, reads_every_type)
 	cr_assert_str_eq(a.name, "a b");
 	cr_assert(a.layers.lo == 3 && a.layers.hi == 3);
 	cr_assert(a.kernels.n == 2 && a.kernels.v[0] == 1 && a.kernels.v[1] == 5);
+	cr_assert(a.sizes.n == 3 && a.sizes.v[0] == 14 && a.sizes.v[1] == 28 && a.sizes.v[2] == 14);
 	cr_assert_eq(a.paints, 2);
 	cr_assert_eq(a.files.n, 2);
 	cr_assert_str_eq(a.files.v[1], "y z");
@@ -182,6 +186,7 @@ ParameterizedTestParameters(schema, refuses)
 		  "t.yaml:1: layers: a list of 0; a range is [lowest, highest] or one "
 		  "number" },
 		{ "kernels: []\n", "t.yaml:1: kernels: a list of 0 numbers; 1 to 32 are right" },
+		{ "sizes: [1, 65]\n", "t.yaml:1: sizes: 65 is outside [0, 64] pixels" },
 		{ "kernels: [3, 3]\n", "t.yaml:1: kernels: 3 is given twice" },
 		{ "kernels: [3, [5]]\n",
 		  "t.yaml:1: kernels: a list within the list; plain values are right" },
@@ -343,6 +348,7 @@ Test(schema, what_is_printed_loads_to_the_same)
 	a.flip = false;
 	a.layers = (struct cfg_range){ 5, 5 };
 	a.kernels = (struct cfg_ints){ .n = 1, .v = { 7 } };
+	a.sizes = (struct cfg_ints){ .n = 3, .v = { 9, 4, 9 } };
 	a.paints = 4;
 	a.files.n = sizeof texts / sizeof *texts;
 	a.files.v = ARENA_NEW(&arena, const char *, a.files.n);
@@ -401,11 +407,12 @@ Test(schema, writes_json)
 
 	cfg_defaults(rows, &arena, &a, sizeof a);
 	text = as_json(&a);
-	cr_assert_str_eq(text,
-			 "{\"flip\":true,\"population\":64,\"seed\":1,\"rate\":0.1,\"budget\":"
-			 "120,\"memory\":262144,\"share\":0.1,\"colour\":\"green\",\"name\":\"\","
-			 "\"layers\":[2,8],\"kernels\":[1,3,5],\"paints\":[\"red\",\"blue\"],"
-			 "\"files\":[]}\n");
+	cr_assert_str_eq(
+		text,
+		"{\"flip\":true,\"population\":64,\"seed\":1,\"rate\":0.1,\"budget\":"
+		"120,\"memory\":262144,\"share\":0.1,\"colour\":\"green\",\"name\":\"\","
+		"\"layers\":[2,8],\"kernels\":[1,3,5],\"sizes\":[],\"paints\":[\"red\",\"blue\"],"
+		"\"files\":[]}\n");
 	free(text);
 }
 

@@ -172,6 +172,31 @@ Test(sets, crowding_in_three_objectives)
 
 /* On a line: 0 and 10 are the extremes; of the others, to be cut to two, 1 2 3 form
  * one cluster, whose middle is 2, and 7 another. */
+/* By hand. The first front is a (0, 9), b (1, 4), c (2, 3) and d (9, 0); e (9, 10) is behind it.
+ * Squared distances in parts of the ranges 9 and 10: from d, the best in the last objective, a
+ * is 1.81 away, b .95, c .70; then from a, b is .26 away and c .41. */
+Test(sets, spread_by_hand)
+{
+	static const double f[] = { 2, 3, 9, 10, 0, 9, 9, 0, 1, 4 };
+	struct arena a = { 0 };
+	uint32_t order[5];
+
+	search_spread(f, 5, 2, 5, order, &a);
+	cr_assert_eq(order[0], 3);
+	cr_assert_eq(order[1], 2);
+	cr_assert_eq(order[2], 0);
+	cr_assert_eq(order[3], 4);
+	cr_assert_eq(order[4], 1);
+	search_spread(f, 5, 2, 2, order + 3, &a);
+	cr_assert_eq(order[3], 3);
+	cr_assert_eq(order[4], 2);
+	/* all alike: by position */
+	search_spread((double[]){ 1, 1, 1, 1, 1, 1 }, 3, 2, 3, order, &a);
+	cr_assert(order[0] == 0 && order[1] == 1 && order[2] == 2);
+	search_spread(NULL, 0, 2, 0, order, &a);
+	arena_free(&a);
+}
+
 Test(sets, clusters_leave_their_middle)
 {
 	const double f[] = { 3, 7, 10, 0, 1, 9, 7, 3, 0, 10, 2, 8 };
