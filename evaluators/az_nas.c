@@ -256,6 +256,8 @@ static enum nasc_status blocks_make(struct proxy *p, struct blocks *b, struct na
 	live = operators_live(&net, &p->arena);
 	end = ARENA_NEW(&p->arena, uint32_t, net.n_ops);
 	b->n = blocks_find(&net, live, &p->arena, end);
+	if (b->n == 0)
+		return nasc_fail(err, NASC_CONFIG, "the network has no block");
 	b->net = ARENA_NEW(&p->arena, struct network, b->n);
 	b->most = net_elements(net.input);
 	for (size_t i = 0; i < b->n; i++) {

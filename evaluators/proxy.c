@@ -60,6 +60,9 @@ enum nasc_status proxy_features(struct arena *a, struct network *net, struct nas
 		if (net->op[i].kind == NET_GLOBAL_POOL) {
 			size_t n = network_inputs(net, i)[0] + 1;
 
+			if (n == 1)
+				return nasc_fail(err, NASC_CONFIG,
+						 "the global average pool reads the image itself");
 			memcpy(op, net->op, n * sizeof *op);
 			net->op = op;
 			net->n_ops = net->cap_ops = n;

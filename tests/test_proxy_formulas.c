@@ -442,6 +442,30 @@ Test(proxy_formulas, az_nas)
 	arena_free(&a);
 }
 
+/* Nothing in front of the pool: said, not computed. */
+Test(proxy_formulas, features_of_nothing)
+{
+	const struct evaluator_ops *ops = evaluator_find("zen");
+	struct nasc_err err = { 0 };
+	struct eval_result result;
+	struct arena a = { 0 };
+	struct network net;
+	struct eval_request request = { .id = ID, .seed = SEED, .net = &net };
+	char cfg[256];
+	struct evaluator e = { .ops = ops, .cfg = cfg, .arena = &a };
+	void *worker;
+
+	cfg_defaults(ops->fields, &a, cfg, ops->cfg_size);
+	network_init(&net, &a, (struct net_shape){ 4, 4, 2 });
+	network_dense(&net, network_unary(&net, NET_GLOBAL_POOL, 0), 3, true);
+	infer(&net);
+	cr_assert_eq(ops->worker_open(&e, &worker, &err), NASC_OK);
+	cr_assert_eq(ops->run(&e, worker, &request, &result), EVAL_FAILED);
+	cr_assert_str_eq(result.why, "the global average pool reads the image itself");
+	ops->worker_close(&e, worker);
+	arena_free(&a);
+}
+
 /* ---- ranks ---------------------------------------------------------------------------- */
 
 Test(proxy_formulas, ranks_within_and_beyond_a_sample)
@@ -515,7 +539,7 @@ Test(proxy_formulas, eigenvalues_of_a_known_matrix)
 
 	for (size_t n = 1; n <= 20; n++) {
 		for (size_t i = 0; i < n * n; i++)
-			a[i] = 1 + fmin((double)(i / n), (double)(i % n));
+			a[i] = (double)(1 + (i / n < i % n ? i / n : i % n));
 		symmetric_eigenvalues(a, n, v, off);
 		qsort(v, n, sizeof *v, compare);
 		for (size_t k = 1; k <= n; k++) {
