@@ -64,14 +64,13 @@ static void print_report(const struct job *job, const struct train_report *r,
 	printf("test accuracy %.2f %% (%zu images, seen once)\n", 100 * r->test_accuracy, test->n);
 	if (cfg->flips > 0)
 		printf("test accuracy %.2f %% with weights in int8, %g of their bits flipped "
-		       "(mean of %lld draws)\n",
+		       "(%lld draws)\n",
 		       100 * (1 - r->test_robustness.error_flips), cfg->flips,
 		       (long long)cfg->draws);
 	if (cfg->noise > 0)
 		printf("test accuracy %.2f %% under noise of standard deviation %g of a pixel in "
-		       "[0, 1] (mean of %lld draws)\n",
-		       100 * (1 - r->test_robustness.error_noise), cfg->noise,
-		       (long long)cfg->draws);
+		       "[0, 1]\n",
+		       100 * (1 - r->test_robustness.error_noise), cfg->noise);
 }
 
 static void write_report(const struct job *job, const struct train_report *r,

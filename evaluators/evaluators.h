@@ -165,7 +165,7 @@ struct train_cfg {
 	int64_t patience;	     /* epochs no better than chance; 0: any number */
 	int64_t precision;	     /* auto, f32, bf16 */
 	double flips, noise;	     /* faults of robustness.h: probability a bit, std of a pixel */
-	int64_t draws;		     /* of each */
+	int64_t draws;		     /* of flips */
 };
 extern const struct cfg_field train_fields[];
 /* NASC_CONFIG: a batch that is no multiple of its shard, a warm-up as long as the training,

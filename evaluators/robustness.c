@@ -89,63 +89,62 @@ void robustness_noise(const struct robustness *r, const struct dataset *norm, si
 
 /* ---- the measures ---------------------------------------------------------------- */
 
-typedef enum nasc_status test_fn(void *ctx, double *accuracy, struct nasc_err *err);
-
-static enum nasc_status under_flips(struct robustness *r, test_fn *test, void *ctx, double *error,
-				    struct nasc_err *err)
+/* Each pattern of flips meets its share of the images: one that hits where it hurts costs so much
+ * more than most that many patterns on few images each tell more than few on all. */
+static enum nasc_status under_flips(struct robustness *r, robustness_test *test, void *ctx,
+				    double *error, struct nasc_err *err)
 {
 	struct model *m = r->model;
 	size_t bytes = m->plan->n_weights * sizeof *m->weights;
-	double accuracy, sum = 0;
+	size_t draws = (size_t)r->cfg->draws < r->images ? (size_t)r->cfg->draws : r->images;
+	double accuracy, wrong = 0;
 	enum nasc_status st = NASC_OK;
 	struct rng rng;
 
 	rng_stream(&rng, r->seed, RNG_FLIPS, r->id);
 	memcpy(m->gradient, m->weights, bytes);
-	for (int64_t i = 0; !st && i < r->cfg->draws; i++) {
+	for (size_t i = 0; !st && i < draws; i++) {
+		size_t first = r->images * i / draws, n = r->images * (i + 1) / draws - first;
+
 		robustness_flip(m, r->cfg->flips, &rng);
 		runner_pack(r->runner);
-		st = test(ctx, &accuracy, err);
+		st = test(ctx, first, n, &accuracy, err);
 		memcpy(m->weights, m->gradient, bytes);
 		if (!st)
-			sum += 1 - accuracy;
+			wrong += (1 - accuracy) * (double)n;
 	}
 	runner_pack(r->runner);
 	if (!st)
-		*error = sum / (double)r->cfg->draws;
+		*error = wrong / (double)r->images;
 	return st;
 }
 
-static enum nasc_status under_noise(struct robustness *r, test_fn *test, void *ctx, double *error,
-				    struct nasc_err *err)
+static enum nasc_status under_noise(struct robustness *r, robustness_test *test, void *ctx,
+				    double *error, struct nasc_err *err)
 {
-	double accuracy, sum = 0;
-	enum nasc_status st = NASC_OK;
+	double accuracy;
+	enum nasc_status st;
 	struct rng rng;
 
 	rng_stream(&rng, r->seed, RNG_NOISE, r->id);
+	r->noise = rng_u64(&rng);
 	r->noisy = true;
-	for (int64_t i = 0; !st && i < r->cfg->draws; i++) {
-		r->noise = rng_u64(&rng);
-		st = test(ctx, &accuracy, err);
-		if (!st)
-			sum += 1 - accuracy;
-	}
+	st = test(ctx, 0, r->images, &accuracy, err);
 	r->noisy = false;
 	if (!st)
-		*error = sum / (double)r->cfg->draws;
+		*error = 1 - accuracy;
 	return st;
 }
 
-enum nasc_status robustness_measure(struct robustness *r, double error, test_fn *test, void *ctx,
-				    struct train_robustness *out, struct nasc_err *err)
+enum nasc_status robustness_measure(struct robustness *r, double error, robustness_test *test,
+				    void *ctx, struct train_robustness *out, struct nasc_err *err)
 {
 	struct train_robustness got = { error, error };
 	enum nasc_status st = NASC_OK;
 
-	if (r->cfg->flips > 0)
+	if (r->images > 0 && r->cfg->flips > 0)
 		st = under_flips(r, test, ctx, &got.error_flips, err);
-	if (!st && r->cfg->noise > 0)
+	if (!st && r->images > 0 && r->cfg->noise > 0)
 		st = under_noise(r, test, ctx, &got.error_noise, err);
 	if (!st)
 		*out = got;

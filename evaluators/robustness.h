@@ -12,7 +12,8 @@
  *          deviation cfg->noise for pixels in [0, 1], which then are cut to [0, 1];
  *          on float data in its own units, and nothing is cut.
  *
- * Both are means over cfg->draws, whose streams come from seed and id. */
+ * The images are dealt out to cfg->draws patterns of flips, as evenly as they go; each has noise
+ * of its own. The streams come from seed and id. */
 
 /* Weights to int8 and back: of each output channel round(w / scale), scale = max |w| / 127,
  * with flips of probability @p in between; the number of flipped bits.
@@ -26,19 +27,20 @@ struct robustness {
 	uint64_t seed, id;
 	struct runner *runner; /* packs the weights of `model`, whose gradient is lost */
 	struct model *model;
+	size_t images;	/* to test on */
 	bool noisy;	/* the test that runs has noise */
-	uint64_t noise; /* names its draw */
+	uint64_t noise; /* names its streams */
 };
 /* Noise on @n images f32 [n][h][w][c], normalised as @norm says, the first of which has number
  * @first: the same on each whatever the calls. Only while r->noisy. */
 void robustness_noise(const struct robustness *r, const struct dataset *norm, size_t first,
 		      size_t n, struct net_shape shape, float *image);
 
+/* Accuracy of the model as it is, with noise where r->noisy, on @n images from @first on. */
+typedef enum nasc_status robustness_test(void *ctx, size_t first, size_t n, double *accuracy,
+					 struct nasc_err *err);
 /* Fill @out with the errors under faults; @error, without them, is the answer where there are
- * to be none. @test gives the accuracy of the model as it is, with noise where r->noisy. The
- * model is afterwards as before. Fails as @test does. */
-enum nasc_status robustness_measure(struct robustness *r, double error,
-				    enum nasc_status (*test)(void *ctx, double *accuracy,
-							     struct nasc_err *err),
+ * to be none. The model is afterwards as before. Fails as @test does. */
+enum nasc_status robustness_measure(struct robustness *r, double error, robustness_test *test,
 				    void *ctx, struct train_robustness *out, struct nasc_err *err);
 #endif

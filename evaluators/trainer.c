@@ -525,11 +525,17 @@ static enum nasc_status job_test(struct job *j, const struct dataset *data, doub
 	return NASC_OK;
 }
 
-static enum nasc_status test_again(void *ctx, double *accuracy, struct nasc_err *err)
+static enum nasc_status test_part(void *ctx, size_t first, size_t n, double *accuracy,
+				  struct nasc_err *err)
 {
 	struct job *j = ctx;
+	struct dataset part = *j->tested;
 
-	return job_test(j, j->tested, accuracy, NULL, err);
+	part.n = n;
+	part.image = (const char *)part.image +
+		     first * net_elements(part.shape) * pixel_bytes(part.pixel);
+	part.label += first;
+	return job_test(j, &part, accuracy, NULL, err);
 }
 
 static enum nasc_status job_faults(struct job *j, const struct dataset *data, double accuracy,
@@ -542,8 +548,9 @@ static enum nasc_status job_faults(struct job *j, const struct dataset *data, do
 					     .seed = q->seed,
 					     .id = q->id,
 					     .runner = &j->runner[0],
-					     .model = &j->model };
-	return robustness_measure(&j->robustness, 1 - accuracy, test_again, j, out, err);
+					     .model = &j->model,
+					     .images = data ? data->n : 0 };
+	return robustness_measure(&j->robustness, 1 - accuracy, test_part, j, out, err);
 }
 
 enum nasc_status train_network(const struct train_request *q, struct arena *a,

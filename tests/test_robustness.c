@@ -243,7 +243,7 @@ Test(robustness, more_faults_hurt_more)
 	double error, last = 0;
 
 	prepare(&t);
-	t.cfg.draws = 10;
+	t.cfg.draws = 100;
 	for (size_t i = 0; i < 5; i++) {
 		double now = faults(&t, flips[i], 0, &error).error_flips;
 

@@ -30,15 +30,15 @@ done
 is "without faults: test accuracy alone" "$(grep -c '^test accuracy' plain.txt) $(grep -c test_error plain1.json)" "1 0"
 is "with faults: the same, and under each" "$(grep '^test accuracy' faults.txt | sed 's/[0-9.]* %/A %/')" \
 	"test accuracy A % (4 images, seen once)
-test accuracy A % with weights in int8, 0.25 of their bits flipped (mean of 3 draws)
-test accuracy A % under noise of standard deviation 0.5 of a pixel in [0, 1] (mean of 3 draws)"
+test accuracy A % with weights in int8, 0.25 of their bits flipped (3 draws)
+test accuracy A % under noise of standard deviation 0.5 of a pixel in [0, 1]"
 grep -v test_error faults1.json >without.json
 same "the rest of the report is that without faults" without.json plain1.json
-# Of four images and three draws the errors are multiples of a twelfth.
+# Of four images the errors are multiples of a quarter.
 for key in test_error_flips test_error_noise; do
 	is "$key" "$(sed -n "s/.*\"$key\": \([0-9.]*\),/\1/p" faults1.json |
-		awk '{ v = $1 * 12; d = v - int(v + 0.5); if (v >= 0 && v <= 12 && d * d < 1e-12) print "so many twelfths" }')" \
-		"so many twelfths"
+		awk '{ v = $1 * 4; d = v - int(v + 0.5); if (v >= 0 && v <= 4 && d * d < 1e-12) print "so many quarters" }')" \
+		"so many quarters"
 done
 
 # Twelve series of eight bytes in NumPy's format, labels 0 and 1 by turns: rising, falling. Every
