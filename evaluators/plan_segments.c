@@ -7,9 +7,8 @@
  * passes from phase to phase stays in the cache that way, and a buffer that lives in one segment
  * alone is as large as those few images. */
 
-#define CACHE_BYTES                                                                                \
-	(1u << 20) /* of activations at once: they and the weights fit a core's cache              \
-		    */
+/* Of activations at once: they and the weights fit a core's cache. */
+#define CACHE_BYTES (1u << 20)
 /* A convolution of a few images reads all its weights, and adds to all their gradients: at least
  * for so many pixels. */
 #define WEIGHT_USES 1024u

@@ -58,6 +58,7 @@ def main():
     parser.add_argument('--steps', type=int, default=6)
     parser.add_argument('--batch', type=int, default=128)
     parser.add_argument('--f32', action='store_true')
+    parser.add_argument('--quick', action='store_true', help='one process a core, NHWC alone')
     parser.add_argument('nets', nargs='+')
     args = parser.parse_args()
     folder, name = os.path.split(os.path.abspath(args.peer))
@@ -69,8 +70,8 @@ def main():
     for net in args.nets:
         rows = []
         for (procs, threads), bf16, nhwc in itertools.product(
-                sorted({(cores, 1), (1, cores)}), [False] if args.f32 else [False, True],
-                [False, True]):
+                [(cores, 1)] if args.quick else sorted({(cores, 1), (1, cores)}),
+                [False] if args.f32 else [False, True], [True] if args.quick else [False, True]):
             row, params = measure(peer, peer.NETS[net], args, procs, threads, bf16, nhwc)
             rows.append(row)
         print(json.dumps({'net': net, 'params': params, 'all': rows}), flush=True)
