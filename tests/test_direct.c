@@ -369,6 +369,27 @@ static void source_gradient(struct data *t, bool add, double *sum_g, double *sum
 			}
 }
 
+/* More images, here the same again, are added to the gradients. */
+static void check_again(struct data *t, struct placed *p, const struct direct_kernels *k,
+			struct direct_backward b, size_t row)
+{
+	const struct direct_shape *s = &t->s;
+
+	b.first = false;
+	b.d = (struct rows){ 0 };
+	b.sum_g = ARENA_NEW(&t->arena, double, s->c);
+	b.sum_gx = ARENA_NEW(&t->arena, double, s->c);
+	k->backward(&p->d, &b);
+	for (size_t i = 0; i < t->weights; i++) {
+		double got = (double)p->dw[(i / s->n / s->c * s->in_stored + i / s->n % s->c) *
+						   s->out_stored +
+					   i % s->n];
+
+		cr_assert_float_eq(got, 2 * t->want_dw[i], 1e-4 + 1e-4 * fabs(got),
+				   "%s, case %zu: weight %zu", k->name, row, i);
+	}
+}
+
 static void check_backward(struct data *t, struct placed *p, const struct direct_kernels *k,
 			   const struct direct_source *source, bool add, size_t row)
 {
@@ -402,6 +423,7 @@ static void check_backward(struct data *t, struct placed *p, const struct direct
 				       i % s->n];
 	far = distance(t->want_dw, got, t->weights);
 	cr_assert_lt(far, 2e-6, "%s, case %zu: weight gradient is %g away", k->name, row, far);
+	check_again(t, p, k, b, row);
 	if (!t->back)
 		return;
 	source_gradient(t, add, sum[0], sum[1]);
