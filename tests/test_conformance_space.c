@@ -15,7 +15,9 @@ TestSuite(conformance_space, .fini = no_leaks);
 
 #define GENES_MAX 256
 
-static const struct net_shape inputs[] = { { 28, 28, 1 }, { 32, 32, 3 }, { 96, 64, 3 }, { 1, 128, 9 } };
+static const struct net_shape inputs[] = {
+	{ 28, 28, 1 }, { 32, 32, 3 }, { 96, 64, 3 }, { 1, 128, 9 }
+};
 #define N_INPUTS (sizeof inputs / sizeof *inputs)
 
 static void open_space(struct space *s, size_t row, struct net_shape input, struct arena *a)
