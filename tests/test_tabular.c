@@ -135,9 +135,9 @@ Test(tabular, takes_the_first_seed)
 	struct eval_result r;
 
 	desk_fill(&d, plain, sizeof plain - 1);
-	cr_assert_eq(desk_open(&d, "key: name, accuracy: [other, acc], scale: 0.01, seeds: first",
-			       &err),
-		     NASC_OK, "%s", err.msg);
+	cr_assert_eq(
+		desk_open(&d, "key: name, accuracy: [other, acc], scale: 0.01, seeds: first", &err),
+		NASC_OK, "%s", err.msg);
 	cr_assert_eq(ask(&d, g10, 2, 1, &r), EVAL_OK);
 	cr_assert_float_eq(r.value[0], 0.2, 1e-12);
 	desk_close(&d);
