@@ -73,7 +73,7 @@ static void print_rungs(const struct study *s)
 	}
 	printf("  %-11s at most %.10g epochs in all, in place of %.10g\n", "", epochs,
 	       (double)n * before);
-	if (c->evaluator->in_parts)
+	if (c->evaluator && c->evaluator->in_parts)
 		printf("  %-11s about %s of checkpoints at most, during the run\n", "",
 		       unit_format(c->fidelity.disk, UNIT_BYTE, disk, sizeof disk));
 }

@@ -246,13 +246,16 @@ struct blocks {
 
 static enum nasc_status blocks_make(struct proxy *p, struct blocks *b, struct nasc_err *err)
 {
+	enum nasc_status st;
 	struct network net;
 	uint32_t *end;
 	bool *live;
 
-	if (proxy_network(p->cfg, p->request->net, &p->arena, &net, err) ||
-	    proxy_features(&p->arena, &net, err))
-		return err->code;
+	st = proxy_network(p->cfg, p->request->net, &p->arena, &net, err);
+	if (!st)
+		st = proxy_features(&p->arena, &net, err);
+	if (st)
+		return st;
 	live = operators_live(&net, &p->arena);
 	end = ARENA_NEW(&p->arena, uint32_t, net.n_ops);
 	b->n = blocks_find(&net, live, &p->arena, end);
@@ -263,8 +266,9 @@ static enum nasc_status blocks_make(struct proxy *p, struct blocks *b, struct na
 	for (size_t i = 0; i < b->n; i++) {
 		size_t n = net_elements(net.op[end[i]].out);
 
-		if (block_make(&net, live, i ? end[i - 1] : 0, end[i], &p->arena, &b->net[i], err))
-			return err->code;
+		st = block_make(&net, live, i ? end[i - 1] : 0, end[i], &p->arena, &b->net[i], err);
+		if (st)
+			return st;
 		b->most = n > b->most ? n : b->most;
 	}
 	return NASC_OK;
@@ -274,12 +278,15 @@ static enum nasc_status network_run(struct proxy *p, double *value, struct nasc_
 {
 	size_t images = (size_t)p->cfg->images, n_image;
 	struct blocks b = { 0 };
+	enum nasc_status st;
 	struct rng rng;
 	float *image;
 
-	if (blocks_make(p, &b, err) ||
-	    memory_fits((double)b.most * (double)images * sizeof *image, err))
-		return err->code;
+	st = blocks_make(p, &b, err);
+	if (!st)
+		st = memory_fits((double)b.most * (double)images * sizeof *image, err);
+	if (st)
+		return st;
 	image = ARENA_NEW(&p->arena, float, b.most *images);
 	n_image = images * net_elements(b.net[0].input);
 	rng_stream(&rng, p->request->seed, RNG_INIT, p->request->id);
@@ -290,7 +297,8 @@ static enum nasc_status network_run(struct proxy *p, double *value, struct nasc_
 			image[i] = (float)rng_normal(&rng);
 		for (size_t i = 0; i < b.n && !proxy_cancelled(p); i++) {
 			struct arena_mark mark = arena_mark(&p->arena);
-			enum nasc_status st = block_run(p, &b.net[i], i == 0, &rng, image, &s, err);
+
+			st = block_run(p, &b.net[i], i == 0, &rng, image, &s, err);
 
 			proxy_release(p);
 			arena_rewind(&p->arena, mark);

@@ -513,7 +513,7 @@ enum nasc_status scorer_open(struct scorer **out, const struct study *s,
 	sc->n_workers = o->jobs;
 	sc->worker = ARENA_NEW(&sc->arena, struct worker, o->jobs);
 	if ((s->evaluator.ops && open_journal(sc, err)) ||
-	    (s->rungs.n && s->evaluator.ops->in_parts &&
+	    (s->rungs.n && s->evaluator.ops && s->evaluator.ops->in_parts &&
 	     states_open(&sc->states, o->out, s->config->fidelity.disk, o->resume, err)) ||
 	    pool_open(&sc->pool, o->jobs, err)) {
 		scorer_close(sc, true);
