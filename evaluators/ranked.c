@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum state { TODO, BUSY, DONE };
+enum state { WAITING, BUSY, DONE };
 struct ranked {
 	size_t networks, n, n_done;
 	ranked_values *values;
@@ -154,7 +154,7 @@ static enum eval_outcome sample_measure(struct ranked *r, struct evaluator *e, v
 	while (r->n_done < r->networks && outcome != EVAL_CANCELLED) {
 		size_t i = 0;
 
-		while (i < r->networks && r->state[i] != TODO)
+		while (i < r->networks && r->state[i] != WAITING)
 			i++;
 		if (request->cancel && atomic_load(request->cancel)) {
 			outcome = EVAL_CANCELLED;
@@ -166,7 +166,7 @@ static enum eval_outcome sample_measure(struct ranked *r, struct evaluator *e, v
 			outcome = network_measure(r, i, e, worker, request, result);
 			pthread_mutex_lock(&r->lock);
 			if (outcome == EVAL_CANCELLED)
-				r->state[i] = TODO;
+				r->state[i] = WAITING;
 			else
 				network_done(r, i);
 		}
