@@ -258,7 +258,6 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 					.seed = s->config->seed,
 					.net = net,
 					.cancel = sc->options->cancel,
-					.gene = genes_told(&s->space, gene, &w->arena),
 					.n_genes = n };
 	struct nasc_err err = { 0 };
 	enum eval_outcome outcome;
@@ -278,6 +277,7 @@ static enum eval_outcome evaluate(struct scorer *sc, struct worker *w, struct ca
 		return EVAL_CANCELLED;
 	}
 	w->open = true;
+	request.gene = genes_told(&s->space, gene, &w->arena);
 	start = clock_s();
 	outcome = attempt_rung(sc, w, &request, r);
 	c->evaluator_s += clock_s() - start;
