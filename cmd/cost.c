@@ -257,7 +257,7 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 }
 
 static const struct cmd_option options[] = {
-	{ "id", "N", "row of the results to cost; 'knee' for the knee" },
+	{ "id", "N", "row of the results to cost; 'knee', or the objective it is best in" },
 	{ "target", "NAME", "board, device or target file; repeatable [those of the results]" },
 	{ "layers", NULL, "a line an operator" },
 	{ "save", "FILE", "write the network alone, as JSON" },

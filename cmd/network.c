@@ -10,7 +10,8 @@ static enum nasc_status pick_row(const char *path, const char *id, struct result
 	const struct result *found;
 
 	if (!id)
-		return nasc_fail(err, NASC_USAGE, "%s: which network? give --id N, or --id knee",
+		return nasc_fail(err, NASC_USAGE,
+				 "%s: which network? give --id N, --id knee or --id OBJECTIVE",
 				 path);
 	results_knee(r);
 	found = results_find(r, id);

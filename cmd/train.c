@@ -170,7 +170,7 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 }
 
 static const struct cmd_option options[] = {
-	{ "id", "N", "row of the results to train; 'knee' for the knee" },
+	{ "id", "N", "row of the results to train; 'knee', or the objective it is best in" },
 	{ "config", "FILE", "data and recipe, instead of those the results carry" },
 	{ "epochs", "N", "instead of the recipe's" },
 	{ "jobs", "N", "threads; the same bits at any number [one per processor]" },

@@ -1,4 +1,4 @@
-#include "space.h"
+#include "genes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +15,7 @@
  * DenseNet-BC (L, k) for CIFAR are points of the space. On a series, an input of
  * height 1, a kernel k is 1 x k and the pooling 1 x 2.
  */
-#define BLOCKS_MAX   4
-#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define BLOCKS_MAX 4
 
 struct densenet_cfg {
 	struct cfg_range blocks, layers;
@@ -24,12 +23,9 @@ struct densenet_cfg {
 	uint64_t kernel, bottleneck, stem_kernel, activation, transition_pool;
 };
 
-static const char *const kernel_names[] = { "1", "3", "5", NULL };
-static const char *const stem_kernel_names[] = { "1", "3", "5", "7", NULL };
-static const int64_t kernel_sizes[] = { 1, 3, 5, 7 };
+/* A layer's kernel is one of the first three of gene_kernel_names. */
+static const char *const layer_kernel_names[] = { "1", "3", "5", NULL };
 static const char *const bottleneck_names[] = { "off", "on", NULL };
-static const char *const act_names[] = { "relu", "relu6", NULL };
-static const int64_t act_kinds[] = { NET_RELU, NET_RELU6 };
 static const char *const pool_names[] = { "avg", "max", NULL };
 static const int64_t pool_kinds[] = { NET_AVG_POOL, NET_MAX_POOL };
 static const int64_t off_on[] = { 0, 1 };
@@ -41,7 +37,7 @@ static const struct cfg_field densenet_fields[] = {
 			"layers of a block, a gene for each block"),
 	CFG_INTS_FIELD(struct densenet_cfg, growth, "[4, 8, 12, 16]", 1, 128, "channels",
 		       "channels a layer adds, a gene for each block"),
-	CFG_CHOICES_FIELD(struct densenet_cfg, kernel, "[1, 3, 5]", kernel_names,
+	CFG_CHOICES_FIELD(struct densenet_cfg, kernel, "[1, 3, 5]", layer_kernel_names,
 			  "kernel of the layers, a gene for each block"),
 	CFG_CHOICES_FIELD(struct densenet_cfg, bottleneck, "[off, on]", bottleneck_names,
 			  "1x1 convolution in front of every layer's own"),
@@ -51,11 +47,11 @@ static const struct cfg_field densenet_fields[] = {
 		       "channels a transition keeps, rounded down"),
 	CFG_INTS_FIELD(struct densenet_cfg, stem_width, "[8, 16, 24, 32]", 1, 1024, "channels",
 		       "channels of the stem convolution"),
-	CFG_CHOICES_FIELD(struct densenet_cfg, stem_kernel, "[3, 5]", stem_kernel_names,
+	CFG_CHOICES_FIELD(struct densenet_cfg, stem_kernel, "[3, 5]", gene_kernel_names,
 			  "kernel of the stem convolution"),
 	CFG_INTS_FIELD(struct densenet_cfg, stem_stride, "[1, 2]", 1, 4, "pixels",
 		       "stride of the stem convolution"),
-	CFG_CHOICES_FIELD(struct densenet_cfg, activation, "[relu, relu6]", act_names,
+	CFG_CHOICES_FIELD(struct densenet_cfg, activation, "[relu, relu6]", gene_act_names,
 			  "activation behind every batch norm"),
 	CFG_CHOICES_FIELD(struct densenet_cfg, transition_pool, "[avg, max]", pool_names,
 			  "pooling of the transitions"),
@@ -118,16 +114,6 @@ static int64_t squeeze(int64_t channels, int64_t percent)
 	return kept > 0 ? kept : 1;
 }
 
-/* The input of the network; resolution 0 is the data set's own size. */
-static struct net_shape input_shape(const struct space *s, int64_t resolution)
-{
-	uint32_t side = (uint32_t)resolution;
-
-	if (side == 0)
-		return s->input;
-	return (struct net_shape){ s->input.h == 1 ? 1 : side, side, s->input.c };
-}
-
 static uint32_t norm_act(struct network *net, uint32_t x, enum net_kind act)
 {
 	return network_unary(net, act, network_unary(net, NET_BATCH_NORM, x));
@@ -155,7 +141,7 @@ static enum nasc_status build(const struct space *s, const uint32_t *gene, struc
 	int64_t factor = meaning(s, gene, BOTTLENECK) * meaning(s, gene, FACTOR);
 	uint32_t x;
 
-	network_init(net, a, input_shape(s, meaning(s, gene, RESOLUTION)));
+	network_init(net, a, gene_input(s, meaning(s, gene, RESOLUTION)));
 	x = network_conv2d(net, 0, (uint32_t)channels, (uint32_t)meaning(s, gene, STEM_KERNEL),
 			   (uint32_t)meaning(s, gene, STEM_STRIDE), 1, NET_SAME, false);
 	for (int64_t b = 0; b < blocks; b++) {
@@ -377,59 +363,6 @@ static void densenet_count(const struct space *s, double *count, bool *exact)
 
 /* ---- opening --------------------------------------------------------------------- */
 
-static void set_numbers(struct space *s, size_t i, const char *name, const int64_t *v, size_t n)
-{
-	struct densenet *d = s->state;
-	struct space_gene *gene = &s->gene[i];
-
-	snprintf(gene->name, sizeof gene->name, "%s", name);
-	gene->n_values = (uint32_t)n;
-	gene->value = d->meaning[i] = v;
-}
-
-/* The @meanings, @n_meanings of them, whose bit is set in @mask; shown as @names, or as
- * numbers where that is NULL. */
-static void set_choices(struct space *s, size_t i, const char *name, const int64_t *meanings,
-			size_t n_meanings, const char *const *names, uint64_t mask)
-{
-	int64_t *v = ARENA_NEW(s->arena, int64_t, n_meanings);
-	const char **choice = ARENA_NEW(s->arena, const char *, n_meanings);
-	size_t n = 0;
-
-	for (size_t k = 0; k < n_meanings; k++)
-		if (mask >> k & 1) {
-			v[n] = meanings[k];
-			choice[n++] = names ? names[k] : NULL;
-		}
-	set_numbers(s, i, name, v, n);
-	if (names) {
-		s->gene[i].value = NULL;
-		s->gene[i].choice = choice;
-	}
-}
-
-/* 0 becomes the data set's side when it has one, so that no size is there twice. */
-static void set_resolutions(struct space *s, const struct cfg_ints *cfg)
-{
-	int64_t *v = ARENA_NEW(s->arena, int64_t, CFG_INTS_MAX);
-	int64_t own = s->input.h == s->input.w || s->input.h == 1 ? s->input.w : 0;
-	size_t n = 0;
-
-	for (size_t i = 0; i < cfg->n; i++) {
-		int64_t side = cfg->v[i] ? cfg->v[i] : own;
-		size_t k = 0;
-
-		while (k < n && v[k] < side)
-			k++;
-		if (k < n && v[k] == side)
-			continue;
-		for (size_t j = n++; j > k; j--)
-			v[j] = v[j - 1];
-		v[k] = side;
-	}
-	set_numbers(s, RESOLUTION, "resolution", v, n);
-}
-
 /* Fill d->fit and return the most blocks any stem leaves room for: a transition
  * pools 2x2. */
 static int64_t fill_fit(struct space *s)
@@ -442,7 +375,7 @@ static int64_t fill_fit(struct space *s)
 	d->fit = ARENA_NEW(s->arena, int64_t, (size_t)resolutions * strides);
 	for (uint32_t r = 0; r < resolutions; r++)
 		for (uint32_t i = 0; i < strides; i++) {
-			struct net_shape in = input_shape(s, d->meaning[RESOLUTION][r]);
+			struct net_shape in = gene_input(s, d->meaning[RESOLUTION][r]);
 			int64_t stride = d->meaning[STEM_STRIDE][i], fit = 1;
 			int64_t side = in.h < in.w && in.h > 1 ? in.h : in.w;
 
@@ -487,30 +420,21 @@ static enum nasc_status check_largest(const struct space *s, struct nasc_err *er
 	return status ? nasc_wrap(err, "the largest network of these ranges") : NASC_OK;
 }
 
-static const int64_t *count_up(struct arena *a, int64_t lo, int64_t hi)
-{
-	int64_t *v = ARENA_NEW(a, int64_t, (size_t)(hi - lo + 1));
-
-	for (int64_t i = lo; i <= hi; i++)
-		v[i - lo] = i;
-	return v;
-}
-
 static void set_block_genes(struct space *s, int64_t blocks)
 {
 	const struct densenet_cfg *cfg = s->cfg;
-	const int64_t *layers = count_up(s->arena, cfg->layers.lo, cfg->layers.hi);
+	struct densenet *d = s->state;
 	char name[32];
 
 	for (int64_t b = 0; b < blocks; b++) {
 		snprintf(name, sizeof name, "layers_%d", (int)b + 1);
-		set_numbers(s, at(b, LAYERS), name, layers,
-			    (size_t)(cfg->layers.hi - cfg->layers.lo + 1));
+		d->meaning[at(b, LAYERS)] = gene_range(s, at(b, LAYERS), name, cfg->layers);
 		snprintf(name, sizeof name, "growth_%d", (int)b + 1);
-		set_numbers(s, at(b, GROWTH), name, cfg->growth.v, cfg->growth.n);
+		d->meaning[at(b, GROWTH)] =
+			gene_numbers(s, at(b, GROWTH), name, cfg->growth.v, cfg->growth.n);
 		snprintf(name, sizeof name, "kernel_%d", (int)b + 1);
-		set_choices(s, at(b, KERNEL), name, kernel_sizes, COUNT(kernel_sizes), NULL,
-			    cfg->kernel);
+		d->meaning[at(b, KERNEL)] = gene_choices(s, at(b, KERNEL), name, gene_kernel_sizes,
+							 layer_kernel_names, false, cfg->kernel);
 	}
 }
 
@@ -518,16 +442,19 @@ static enum nasc_status densenet_open(struct space *s, struct nasc_err *err)
 {
 	const struct densenet_cfg *cfg = s->cfg;
 	struct densenet *d = ARENA_NEW(s->arena, struct densenet, 1);
+	const int64_t **meant = d->meaning;
 	int64_t most;
 
 	s->state = d;
 	s->gene = ARENA_NEW(s->arena, struct space_gene, GENES_MAX);
 	d->min_blocks = cfg->blocks.lo;
-	set_resolutions(s, &cfg->resolution);
-	set_numbers(s, STEM_WIDTH, "stem_width", cfg->stem_width.v, cfg->stem_width.n);
-	set_choices(s, STEM_KERNEL, "stem_kernel", kernel_sizes, COUNT(kernel_sizes), NULL,
-		    cfg->stem_kernel);
-	set_numbers(s, STEM_STRIDE, "stem_stride", cfg->stem_stride.v, cfg->stem_stride.n);
+	meant[RESOLUTION] = gene_resolutions(s, RESOLUTION, &cfg->resolution);
+	meant[STEM_WIDTH] =
+		gene_numbers(s, STEM_WIDTH, "stem_width", cfg->stem_width.v, cfg->stem_width.n);
+	meant[STEM_KERNEL] = gene_choices(s, STEM_KERNEL, "stem_kernel", gene_kernel_sizes,
+					  gene_kernel_names, false, cfg->stem_kernel);
+	meant[STEM_STRIDE] =
+		gene_numbers(s, STEM_STRIDE, "stem_stride", cfg->stem_stride.v, cfg->stem_stride.n);
 	most = fill_fit(s);
 	if (most < cfg->blocks.lo)
 		return nasc_fail(
@@ -537,21 +464,20 @@ static enum nasc_status densenet_open(struct space *s, struct nasc_err *err)
 			(int)cfg->blocks.lo, (int)most);
 	if (most > cfg->blocks.hi)
 		most = cfg->blocks.hi;
-	set_numbers(s, BLOCKS, "blocks", count_up(s->arena, cfg->blocks.lo, most),
-		    (size_t)(most - cfg->blocks.lo + 1));
-	set_choices(s, BOTTLENECK, "bottleneck", off_on, COUNT(off_on), bottleneck_names,
-		    cfg->bottleneck);
+	meant[BLOCKS] = gene_range(s, BLOCKS, "blocks", (struct cfg_range){ cfg->blocks.lo, most });
+	meant[BOTTLENECK] = gene_choices(s, BOTTLENECK, "bottleneck", off_on, bottleneck_names,
+					 true, cfg->bottleneck);
 	/* Genes that cannot have an effect in any of these networks are fixed. */
-	set_numbers(s, FACTOR, "bottleneck_factor", cfg->bottleneck_factor.v,
-		    d->meaning[BOTTLENECK][s->gene[BOTTLENECK].n_values - 1]
-			    ? cfg->bottleneck_factor.n
-			    : 1);
-	set_numbers(s, COMPRESSION, "compression", cfg->compression.v,
-		    most > 1 ? cfg->compression.n : 1);
-	set_choices(s, POOL, "transition_pool", pool_kinds, COUNT(pool_kinds), pool_names,
-		    most > 1 ? cfg->transition_pool : cfg->transition_pool & -cfg->transition_pool);
-	set_choices(s, ACTIVATION, "activation", act_kinds, COUNT(act_kinds), act_names,
-		    cfg->activation);
+	meant[FACTOR] = gene_numbers(
+		s, FACTOR, "bottleneck_factor", cfg->bottleneck_factor.v,
+		meant[BOTTLENECK][s->gene[BOTTLENECK].n_values - 1] ? cfg->bottleneck_factor.n : 1);
+	meant[COMPRESSION] = gene_numbers(s, COMPRESSION, "compression", cfg->compression.v,
+					  most > 1 ? cfg->compression.n : 1);
+	meant[POOL] = gene_choices(s, POOL, "transition_pool", pool_kinds, pool_names, true,
+				   most > 1 ? cfg->transition_pool
+					    : cfg->transition_pool & -cfg->transition_pool);
+	meant[ACTIVATION] = gene_choices(s, ACTIVATION, "activation", gene_act_kinds,
+					 gene_act_names, true, cfg->activation);
 	set_block_genes(s, most);
 	s->n_genes = at(most, 0);
 	return check_largest(s, err);

@@ -6,9 +6,11 @@
 #include <string.h>
 
 extern const struct space_ops space_densenet;
+extern const struct space_ops space_mobilenet;
 extern const struct space_ops space_nb201;
 
-const struct space_ops *const space_registry[] = { &space_densenet, &space_nb201, NULL };
+const struct space_ops *const space_registry[] = { &space_densenet, &space_mobilenet, &space_nb201,
+						   NULL };
 
 const struct space_ops *space_find(const char *name)
 {

@@ -152,6 +152,19 @@ void results_knee(struct results *r)
 		knee->knee = true;
 }
 
+/* The row that is best in objective @name, the first of several; NULL: no such objective. */
+static const struct result *best_in(const struct results *r, const char *name)
+{
+	const struct result_score *score = r->n ? result_score(&r->row[0], name) : NULL;
+	const struct result *best = NULL;
+
+	for (size_t k = 0; score && k < r->n_objectives; k++)
+		for (size_t i = 0; !strcmp(r->objective[k].key, score->key) && i < r->n; i++)
+			if (!best || r->row[i].f[k] < best->f[k])
+				best = &r->row[i];
+	return best;
+}
+
 const struct result *results_find(const struct results *r, const char *id)
 {
 	char *end;
@@ -160,5 +173,5 @@ const struct result *results_find(const struct results *r, const char *id)
 	for (size_t i = 0; i < r->n; i++)
 		if (!strcmp(id, "knee") ? r->row[i].knee : end != id && !*end && r->row[i].id == n)
 			return &r->row[i];
-	return NULL;
+	return best_in(r, id);
 }

@@ -281,7 +281,8 @@ enum nasc_status results_sort(struct results *r, const char *name, struct nasc_e
 /* Mark the row with the largest distance below the plane through the extremes:
  * least sum of objectives normalised to the front's box (Das 1999). */
 void results_knee(struct results *r);
-const struct result *results_find(const struct results *r, const char *id); /* "17" or "knee" */
+/* "17", "knee", or an objective ("error"): the first row that is best in it. NULL: none. */
+const struct result *results_find(const struct results *r, const char *id);
 
 /* SVG of two scores over all rows, the knee marked. */
 enum nasc_status results_plot(const struct results *r, const char *x, const char *y,

@@ -211,6 +211,10 @@ Test(results, knee_of_two_objectives)
 	cr_expect_eq(results_find(&r, "4")->id, 4);
 	cr_expect_null(results_find(&r, "6"));
 	cr_expect_null(results_find(&r, "4x"));
+	cr_expect_eq(results_find(&r, "error")->id, 5);
+	cr_expect_eq(results_find(&r, "sram")->id, 1);
+	cr_expect_eq(results_find(&r, "sram_bytes")->id, 1);
+	cr_expect_null(results_find(&r, "latency"));
 	cr_expect_null(results_find(&r, ""));
 	results_close(&r);
 }
@@ -241,6 +245,7 @@ Test(results, knee_of_three_objectives)
 		  &r);
 	results_knee(&r);
 	cr_expect_eq(results_find(&r, "knee")->id, 3);
+	cr_expect_eq(results_find(&r, "error")->id, 2, "of 2 and 3 the first");
 	results_close(&r);
 }
 
