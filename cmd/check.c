@@ -131,9 +131,12 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 {
 	struct arena arena = { 0 };
 	struct study_config config;
+	struct cmd_keys keys;
 	struct study study;
-	enum nasc_status st = config_load(a->positional[0], NULL, 0, &arena, &config, err);
+	enum nasc_status st = cmd_keys(a, &arena, &keys, err);
 
+	if (!st)
+		st = config_load(a->positional[0], keys.set, keys.n, &arena, &config, err);
 	if (!st) {
 		st = study_open(&study, &config, targets_dir(), false, &arena, err);
 		if (!st)
@@ -144,7 +147,7 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 	return st;
 }
 
-static const struct cmd_option options[] = { { .name = NULL } };
+static const struct cmd_option options[] = { CMD_SET_OPTION, { .name = NULL } };
 const struct cmd cmd_check = { .name = "check",
 			       .args = "CONFIG.yaml",
 			       .summary = "say whether a config is right and what it would do",

@@ -47,9 +47,17 @@ size_t cmd_values(const struct cmd_args *a, const char *name, const char **list,
 /* Integer option within [min, max], @def where absent. */
 enum nasc_status cmd_integer(const struct cmd_args *a, const char *name, long min, long max,
 			     long def, long *out, struct nasc_err *err);
-/* --seed as the text "seed=N" of --set; NULL: not given. */
-enum nasc_status cmd_seed(const struct cmd_args *a, struct arena *arena, const char **set,
+/* Keys of a config from the command line: --set, and --seed as "seed=N". */
+struct cmd_keys {
+	const char **set;
+	size_t n;
+};
+enum nasc_status cmd_keys(const struct cmd_args *a, struct arena *arena, struct cmd_keys *out,
 			  struct nasc_err *err);
+#define CMD_SET_OPTION                                                                             \
+	{                                                                                          \
+		"set", "KEY=VALUE", "change one key, as strategy.population=64; repeatable"        \
+	}
 /* Worker threads: --jobs, or one per processor. */
 enum nasc_status cmd_jobs(const struct cmd_args *a, unsigned *out, struct nasc_err *err);
 

@@ -121,16 +121,12 @@ enum nasc_status cmd_integer(const struct cmd_args *a, const char *name, long mi
 	return NASC_OK;
 }
 
-enum nasc_status cmd_seed(const struct cmd_args *a, struct arena *arena, const char **set,
-			  struct nasc_err *err)
+static enum nasc_status seed_key(const char *text, struct arena *arena, const char **key,
+				 struct nasc_err *err)
 {
-	const char *text = cmd_value(a, "seed");
 	char *end, *pair;
 	size_t n;
 
-	*set = NULL;
-	if (!text)
-		return NASC_OK;
 	errno = 0;
 	(void)strtoull(text, &end, 10);
 	if (!isdigit((unsigned char)*text) || *end || errno)
@@ -139,8 +135,18 @@ enum nasc_status cmd_seed(const struct cmd_args *a, struct arena *arena, const c
 	n = strlen(text) + sizeof "seed=";
 	pair = ARENA_NEW(arena, char, n);
 	snprintf(pair, n, "seed=%s", text);
-	*set = pair;
+	*key = pair;
 	return NASC_OK;
+}
+
+enum nasc_status cmd_keys(const struct cmd_args *a, struct arena *arena, struct cmd_keys *out,
+			  struct nasc_err *err)
+{
+	const char *seed = cmd_value(a, "seed");
+
+	out->set = ARENA_NEW(arena, const char *, (size_t)a->argc + 1);
+	out->n = cmd_values(a, "set", out->set, (size_t)a->argc);
+	return seed ? seed_key(seed, arena, &out->set[out->n++], err) : NASC_OK;
 }
 
 enum nasc_status cmd_jobs(const struct cmd_args *a, unsigned *out, struct nasc_err *err)

@@ -86,10 +86,8 @@ static void report(const struct study_summary *s, size_t rungs, const char *out)
 
 static enum nasc_status search(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
 {
-	const char *config_path = a->positional[0], *seed;
-	const char **set = ARENA_NEW(arena, const char *, (size_t)a->argc + 1);
-	size_t n_set = cmd_values(a, "set", set, (size_t)a->argc);
 	const char *out = cmd_value(a, "out");
+	struct cmd_keys keys;
 	struct study_options o = { .out = out ? out : "results.json",
 				   .resume = cmd_flag(a, "resume"),
 				   .retry_failed = cmd_flag(a, "retry-failed"),
@@ -101,11 +99,8 @@ static enum nasc_status search(const struct cmd_args *a, struct arena *arena, st
 
 	if (o.retry_failed && !o.resume)
 		return nasc_fail(err, NASC_USAGE, "--retry-failed goes with --resume only");
-	if (cmd_jobs(a, &o.jobs, err) || cmd_seed(a, arena, &seed, err))
-		return err->code;
-	if (seed)
-		set[n_set++] = seed;
-	if (config_load(config_path, set, n_set, arena, &config, err))
+	if (cmd_jobs(a, &o.jobs, err) || cmd_keys(a, arena, &keys, err) ||
+	    config_load(a->positional[0], keys.set, keys.n, arena, &config, err))
 		return err->code;
 	if (o.resume && !study_has_run(o.out))
 		fprintf(stderr, "nasc: nothing to go on from at %s, starting anew\n", o.out);
@@ -137,7 +132,7 @@ static const struct cmd_option options[] = {
 	{ "jobs", "N", "candidates worked on at once [one per processor]" },
 	{ "resume", NULL, "go on with an earlier run of the same config" },
 	{ "retry-failed", NULL, "with --resume: ask the evaluator again where it failed" },
-	{ "set", "KEY=VALUE", "change one key, as strategy.population=64; repeatable" },
+	CMD_SET_OPTION,
 	{ .name = NULL }
 };
 const struct cmd cmd_search = {

@@ -126,14 +126,14 @@ static enum nasc_status sample(const struct study *s, long n, bool json, struct 
 
 static enum nasc_status space(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
 {
-	const char *seed;
 	struct study_config config;
+	struct cmd_keys keys;
 	struct study study;
 	enum nasc_status st;
 	long n;
 
-	if (cmd_integer(a, "sample", 0, 1000000, 0, &n, err) || cmd_seed(a, arena, &seed, err) ||
-	    config_load(a->positional[0], &seed, seed != NULL, arena, &config, err))
+	if (cmd_integer(a, "sample", 0, 1000000, 0, &n, err) || cmd_keys(a, arena, &keys, err) ||
+	    config_load(a->positional[0], keys.set, keys.n, arena, &config, err))
 		return err->code;
 	if (config.problem)
 		return nasc_fail(err, NASC_CONFIG, "%s: has a test problem, no space",
@@ -159,6 +159,7 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 static const struct cmd_option options[] = {
 	{ "sample", "N", "N random networks with their costs, instead of the genes" },
 	{ "seed", "N", "seed of the sample, instead of the config's" },
+	CMD_SET_OPTION,
 	{ "json", NULL, "the sample as JSON, networks included" },
 	{ .name = NULL }
 };

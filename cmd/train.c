@@ -20,17 +20,18 @@ static enum nasc_status find_job(const struct cmd_args *a, struct arena *arena, 
 {
 	const char *path = a->positional[0], *config = cmd_value(a, "config");
 	const struct result *row;
+	struct cmd_keys keys;
 	struct results r;
 	enum nasc_status st;
 
-	if (cmd_network(a, arena, &job->net, &r, &row, err))
+	if (cmd_keys(a, arena, &keys, err) || cmd_network(a, arena, &job->net, &r, &row, err))
 		return err->code;
 	job->what = row ? cmd_value(a, "id") : path;
 	job->id = row ? (uint64_t)row->id : 0;
 	if (config)
-		st = config_load(config, NULL, 0, arena, &job->config, err);
+		st = config_load(config, keys.set, keys.n, arena, &job->config, err);
 	else if (row)
-		st = config_from_json(path, r.config, arena, &job->config, err);
+		st = config_from_json(path, r.config, keys.set, keys.n, arena, &job->config, err);
 	else
 		st = nasc_fail(err, NASC_USAGE,
 			       "%s: a network alone: give --config FILE for its data and recipe",
@@ -173,6 +174,7 @@ static const struct cmd_option options[] = {
 	{ "id", "N", "row of the results to train; 'knee', or the objective it is best in" },
 	{ "config", "FILE", "data and recipe, instead of those the results carry" },
 	{ "epochs", "N", "instead of the recipe's" },
+	CMD_SET_OPTION,
 	{ "jobs", "N", "threads; the same bits at any number [one per processor]" },
 	{ "save", "FILE", "write the trained weights" },
 	{ "json", NULL, "machine-readable, with the confusion matrix" },

@@ -335,16 +335,9 @@ static enum nasc_status config_read(struct study_config *c, struct arena *a, str
 	return check_whole(c, err);
 }
 
-enum nasc_status config_load(const char *path, const char *const *set, size_t n_set,
-			     struct arena *a, struct study_config *out, struct nasc_err *err)
+static enum nasc_status set_keys(struct yaml_doc *doc, const char *const *set, size_t n_set,
+				 struct arena *a, struct nasc_err *err)
 {
-	struct study_config c = { 0 };
-
-	if (yaml_load(path, a, &c.doc, err))
-		return err->code;
-	if (yaml_get(c.doc.root, "front") && yaml_get(c.doc.root, "config"))
-		return nasc_fail(err, NASC_CONFIG, "%s: a results file of nasc search, no config",
-				 path);
 	for (size_t i = 0; i < n_set; i++) {
 		const char *eq = strchr(set[i], '=');
 		char *key;
@@ -355,16 +348,30 @@ enum nasc_status config_load(const char *path, const char *const *set, size_t n_
 					 set[i]);
 		key = arena_strdup(a, set[i]);
 		key[eq - set[i]] = '\0';
-		if (yaml_set(&c.doc, a, key, eq + 1, err))
+		if (yaml_set(doc, a, key, eq + 1, err))
 			return err->code;
 	}
-	if (config_read(&c, a, err))
+	return NASC_OK;
+}
+
+enum nasc_status config_load(const char *path, const char *const *set, size_t n_set,
+			     struct arena *a, struct study_config *out, struct nasc_err *err)
+{
+	struct study_config c = { 0 };
+
+	if (yaml_load(path, a, &c.doc, err))
+		return err->code;
+	if (yaml_get(c.doc.root, "front") && yaml_get(c.doc.root, "config"))
+		return nasc_fail(err, NASC_CONFIG, "%s: a results file of nasc search, no config",
+				 path);
+	if (set_keys(&c.doc, set, n_set, a, err) || config_read(&c, a, err))
 		return err->code;
 	*out = c;
 	return NASC_OK;
 }
 
-enum nasc_status config_from_json(const char *file, const struct cJSON *json, struct arena *a,
+enum nasc_status config_from_json(const char *file, const struct cJSON *json,
+				  const char *const *set, size_t n_set, struct arena *a,
 				  struct study_config *out, struct nasc_err *err)
 {
 	struct study_config c = { 0 };
@@ -372,7 +379,8 @@ enum nasc_status config_from_json(const char *file, const struct cJSON *json, st
 	char *name = ARENA_NEW(a, char, n);
 
 	snprintf(name, n, "%s: config", file);
-	if (yaml_from_json(name, json, a, &c.doc, err) || config_read(&c, a, err))
+	if (yaml_from_json(name, json, a, &c.doc, err) || set_keys(&c.doc, set, n_set, a, err) ||
+	    config_read(&c, a, err))
 		return err->code;
 	*out = c;
 	return NASC_OK;

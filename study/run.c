@@ -325,7 +325,7 @@ static enum nasc_status check_replaced(const struct study *s, const char *out,
 	enum nasc_status st = results_load(&out, 1, &a, &r, err);
 
 	if (!st) {
-		st = config_from_json(out, r.config, &a, &old, err);
+		st = config_from_json(out, r.config, NULL, 0, &a, &old, err);
 		if (!st && strcmp(config_identity(&old, CONFIG_SCORES, &a),
 				  config_identity(s->config, CONFIG_SCORES, &a)) != 0)
 			st = nasc_fail(err, NASC_CONFIG, "%s: " OF_ANOTHER_RUN, out);

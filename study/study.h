@@ -97,7 +97,8 @@ enum nasc_status config_load(const char *path, const char *const *set, size_t n_
 			     struct arena *a, struct study_config *out, struct nasc_err *err);
 /* From the resolved config inside a results file. */
 struct cJSON;
-enum nasc_status config_from_json(const char *file, const struct cJSON *json, struct arena *a,
+enum nasc_status config_from_json(const char *file, const struct cJSON *json,
+				  const char *const *set, size_t n_set, struct arena *a,
 				  struct study_config *out, struct nasc_err *err);
 /* The resolved config, as a member @key of the open object. */
 enum config_extent {

@@ -206,8 +206,8 @@ static void round_trip(const struct study_config *c)
 
 	cr_assert_eq(json_parse("r.json", text, strlen(text), &tree, &err), NASC_OK, "%s\n%s",
 		     err.msg, text);
-	cr_assert_eq(config_from_json("r.json", tree, &arena, &back, &err), NASC_OK, "%s\n%s",
-		     err.msg, text);
+	cr_assert_eq(config_from_json("r.json", tree, NULL, 0, &arena, &back, &err), NASC_OK,
+		     "%s\n%s", err.msg, text);
 	cJSON_Delete(tree);
 	cr_expect_str_eq(written(&back, CONFIG_WHOLE), text);
 	cr_expect_str_eq(written(&back, CONFIG_SCORES), written(c, CONFIG_SCORES));
@@ -237,7 +237,7 @@ Test(config, seed_keeps_all_its_bits)
 	cr_assert_eq(config_load("c.yaml", NULL, 0, &arena, &c, &err), NASC_OK, "%s", err.msg);
 	text = written(&c, CONFIG_WHOLE);
 	cr_assert_eq(json_parse("r.json", text, strlen(text), &tree, &err), NASC_OK);
-	cr_assert_eq(config_from_json("r.json", tree, &arena, &back, &err), NASC_OK);
+	cr_assert_eq(config_from_json("r.json", tree, NULL, 0, &arena, &back, &err), NASC_OK);
 	cJSON_Delete(tree);
 	cr_expect(back.seed == 9007199254740993u);
 }

@@ -71,4 +71,9 @@ is "series: search" $? 0
 is "series: kernels of height 1" "$(tr -d ' \n' <series.json | grep -o '"kernel":\[[0-9][0-9]*' | sort -u)" '"kernel":[1'
 "$nasc" train series.json --id knee >out 2>err
 is "series: learned" "$? $(grep -o '100.00 %' out)" "0 100.00 %"
+"$nasc" train series.json --id error --set train.epochs=2 >out 2>err
+is "series: recipe of the results with a key set" "$? $(grep -o 'trained 2 epochs' out)" "0 trained 2 epochs"
+"$nasc" train series.json --id error --set train.epochs=0 >out 2>err
+is "series: recipe of the results with a key set wrong" "$? $(cat err)" \
+	"3 nasc: --set: epochs: 0 is outside [1, 10000] epochs"
 done_testing

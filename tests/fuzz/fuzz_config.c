@@ -38,7 +38,7 @@ static void check_round_trip(const struct study_config *c)
 	struct nasc_err err = { 0 };
 
 	if (json_parse("written", text, strlen(text), &json, &err) ||
-	    config_from_json("written", json, &arena, &again, &err)) {
+	    config_from_json("written", json, NULL, 0, &arena, &again, &err)) {
 		fprintf(stderr, "%s\n%s\n", err.msg, text);
 		abort();
 	}

@@ -81,7 +81,7 @@ static void check_config(const struct results *r)
 	struct nasc_err err = { 0 };
 	struct study_config c;
 
-	if (config_from_json("input", r->config, &arena, &c, &err))
+	if (config_from_json("input", r->config, NULL, 0, &arena, &c, &err))
 		must_say_why(&err, err.code);
 	else
 		MUST(*config_identity(&c, CONFIG_SCORES, &arena));
