@@ -1,6 +1,7 @@
 /* Successive halving (Jamieson & Talwalkar, AISTATS 2016) between a strategy's ask and tell: a
  * batch is trained to the first rung, the best of it to the next, and so on. Who goes on is
- * decided batch by batch, out of scores that are all in the journal. */
+ * decided batch by batch, out of scores that are all in the journal. With brackets (Hyperband)
+ * some candidates pass the first rungs without being compared. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@ const struct cfg_field fidelity_fields[] = {
 		       "evaluator has it"),
 	CFG_INT_FIELD(struct fidelity_cfg, reduction, "3", 2, 1000, "candidates",
 		      "of which one goes on to the next rung"),
+	CFG_INT_FIELD(struct fidelity_cfg, brackets, "1", 1, EVAL_MAX_RUNGS + 1, "brackets",
+		      "Hyperband's: candidates of the second pass the first rung without being "
+		      "compared, of the third the first two ...; 1: none does"),
 	CFG_CHOICE_FIELD(struct fidelity_cfg, signal, "auto", signal_names,
 			 "compared beside the other objectives: sum of the training losses, or "
 			 "validation error; auto: loss where the evaluator tells it"),
@@ -116,6 +120,11 @@ enum nasc_status fidelity_open(struct study *s, struct nasc_err *err)
 			 c->image_size.n, c->epochs.n);
 		return fault(s, "image_size", text, err);
 	}
+	if ((size_t)c->brackets > c->epochs.n + 1) {
+		snprintf(text, sizeof text, "%lld for %zu rungs; one more than these at most",
+			 (long long)c->brackets, c->epochs.n);
+		return fault(s, "brackets", text, err);
+	}
 	s->rungs.n = c->epochs.n;
 	for (size_t i = 0; i < c->epochs.n; i++) {
 		s->rungs.epochs[i] = c->epochs.v[i];
@@ -125,11 +134,60 @@ enum nasc_status fidelity_open(struct study *s, struct nasc_err *err)
 	return NASC_OK;
 }
 
+/* Of all candidates, how many belong to @bracket. */
+static double bracket_share(const struct study *s, size_t bracket)
+{
+	const struct fidelity_cfg *c = &s->config->fidelity;
+	double sum = 0, share = 0;
+
+	for (size_t b = 0; b < (size_t)c->brackets; b++) {
+		double halvings = (double)(s->rungs.n - b);
+		double weight = pow((double)c->reduction, halvings) / (halvings + 1);
+
+		sum += weight;
+		share = b == bracket ? weight : share;
+	}
+	return share / sum;
+}
+
+size_t fidelity_bracket(struct fidelity *f)
+{
+	double most = 0;
+	size_t next = 0;
+
+	f->begun++;
+	for (size_t b = 0; b < (size_t)f->study->config->fidelity.brackets; b++) {
+		double missing =
+			bracket_share(f->study, b) * (double)f->begun - (double)f->in_bracket[b];
+
+		if (missing > most) {
+			most = missing;
+			next = b;
+		}
+	}
+	f->in_bracket[next]++;
+	return next;
+}
+
 uint64_t fidelity_most(const struct study *s, uint64_t n, size_t rung)
 {
-	for (size_t i = 0; i < rung; i++)
-		n /= (uint64_t)s->config->fidelity.reduction;
-	return n;
+	const struct fidelity_cfg *c = &s->config->fidelity;
+	uint64_t compared = 0, most = 0; /* at a rung; that and those who pass it */
+
+	for (size_t i = 0; i <= rung; i++) {
+		compared /= (uint64_t)c->reduction;
+		most = compared;
+		for (size_t b = i; b < (size_t)c->brackets; b++) {
+			uint64_t begin =
+				c->brackets == 1
+					? n
+					: (uint64_t)ceil(bracket_share(s, b) * (double)n - 1e-6);
+
+			most += begin;
+			compared += b == i ? begin : 0;
+		}
+	}
+	return most < n ? most : n;
 }
 
 double fidelity_epochs(const struct study *s, size_t rung)
@@ -248,6 +306,29 @@ size_t fidelity_promote(struct fidelity *f, size_t rung, struct candidate *const
 	return n_up;
 }
 
+/* Who of the n of @at goes on from @rung, into @up: those of a later bracket, and the best of
+ * those that are compared. */
+static size_t go_on(struct loop *l, size_t rung, struct candidate *const *at, size_t n,
+		    struct candidate **up)
+{
+	struct candidate **compared = ARENA_NEW(&l->round, struct candidate *, n);
+	struct candidate **best = ARENA_NEW(&l->round, struct candidate *, n);
+	size_t n_compared = 0, n_best, n_up = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (at[i]->bracket <= rung)
+			compared[n_compared++] = at[i];
+	n_best = fidelity_promote(&l->fidelity, rung, compared, n_compared, best, &l->round);
+	for (size_t i = 0, k = 0; i < n; i++) {
+		bool is_best = k < n_best && at[i] == best[k];
+
+		k += is_best;
+		if (is_best || (at[i]->bracket > rung && !at[i]->why))
+			up[n_up++] = at[i];
+	}
+	return n_up;
+}
+
 enum nasc_status fidelity_climb(struct loop *l, struct candidate *const *fresh, size_t n,
 				struct nasc_err *err)
 {
@@ -256,13 +337,13 @@ enum nasc_status fidelity_climb(struct loop *l, struct candidate *const *fresh, 
 	size_t rungs = l->study->rungs.n, n_at = 0;
 
 	for (size_t i = 0; i < n && rungs; i++)
-		if (fresh[i]->trained)
+		if (fresh[i]->trained) {
+			fresh[i]->bracket = fidelity_bracket(&l->fidelity);
 			at[n_at++] = fresh[i];
+		}
 	for (size_t rung = 0; rung <= rungs && n_at; rung++) {
 		struct candidate **was = at;
-		size_t n_up =
-			rung < rungs ? fidelity_promote(&l->fidelity, rung, at, n_at, up, &l->round)
-				     : 0;
+		size_t n_up = rung < rungs ? go_on(l, rung, at, n_at, up) : 0;
 
 		for (size_t i = 0, k = 0; i < n_at; i++) {
 			if (k < n_up && at[i] == up[k])

@@ -69,6 +69,7 @@ struct candidate {
 	double violation;   /* of known figures; INFINITY: failed */
 	bool trained;	    /* reached the evaluator */
 	size_t rungs;	    /* it has finished; 0: not trained in parts */
+	size_t bracket;	    /* the first rung at which it is compared */
 	double loss;	    /* sum over the training so far; NAN: not told */
 	uint64_t hash;	    /* of the genes; once it has reached the evaluator */
 	bool resumed;	    /* its dear scores were in the journal */
@@ -136,8 +137,13 @@ struct fidelity {
 	const struct study *study;
 	size_t n_columns; /* the costs among the objectives, then the signal */
 	struct rung_results rung[EVAL_MAX_RUNGS];
+	uint64_t begun, in_bracket[EVAL_MAX_RUNGS + 1]; /* candidates so far */
 };
 void fidelity_init(struct fidelity *f, const struct study *s, size_t batch, struct arena *a);
+/* The bracket of the next candidate: 0, 1, ... whose first rungs are 0, 1, ..., the whole
+ * training behind the last of them. With r rungs and `reduction` e, bracket b gets a part
+ * proportional to e^(r - b) / (r - b + 1), Hyperband's (Li et al., JMLR 18(185) 2018). */
+size_t fidelity_bracket(struct fidelity *f);
 /* Those of the n candidates of @batch that go on from @rung, into @up, in their order; how
  * many. Of all that ever finished the rung no more than one in `reduction` goes on, and only
  * one that is among as many best ones of the latest (Li et al., MLSys 2020); best: as

@@ -53,11 +53,12 @@ struct surrogate_cfg {
 	double optimism;
 };
 
-/* Successive halving: in parts that are compared before the next. */
+/* Successive halving and Hyperband: in parts that are compared before the next. */
 struct fidelity_cfg {
 	struct cfg_ints epochs;	    /* at the end of each rung below the whole; none: off */
 	struct cfg_ints image_size; /* of each rung; one: of all; none: the evaluator's own */
 	int64_t reduction;	    /* one of so many goes on */
+	int64_t brackets;	    /* of Hyperband; 1: successive halving alone */
 	int64_t signal;		    /* what is compared beside the other objectives */
 	double disk;		    /* bytes of checkpoints at most */
 };

@@ -106,7 +106,9 @@ static void init_study(struct study *s, struct study_config *c)
 				   accuracy = { "accuracy", "accuracy", UNIT_FRACTION,
 						true,	    false,	"" };
 
-	*c = (struct study_config){ .fidelity = { .reduction = 3, .signal = SIGNAL_ERROR } };
+	*c = (struct study_config){
+		.fidelity = { .reduction = 3, .brackets = 1, .signal = SIGNAL_ERROR }
+	};
 	*s = (struct study){ .config = c,
 			     .n_metrics = 2,
 			     .n_objectives = 2,
@@ -334,12 +336,20 @@ static const char *const strategies[] = {
 	"strategy: {type: sms_emoa, population: 8}\nstop: {trained: 41}\n",
 };
 #define N_STRATEGIES (sizeof strategies / sizeof *strategies)
+#define N_RUNS	     (N_STRATEGIES + 1)
+#define HYPERBAND    N_STRATEGIES
 
 static const char *yaml_of(size_t i)
 {
 	char *yaml = ARENA_NEW(&arena, char, 2048);
 
-	snprintf(yaml, 2048, "%s%s%s", SPACE, RUNGS, strategies[i]);
+	if (i == HYPERBAND)
+		snprintf(yaml, 2048,
+			 "%sfidelity: {epochs: [1, 3], image_size: [4, 0], brackets: 3}\n"
+			 "strategy: {type: nsga2, population: 8}\nstop: {trained: 66}\n",
+			 SPACE);
+	else
+		snprintf(yaml, 2048, "%s%s%s", SPACE, RUNGS, strategies[i]);
 	return yaml;
 }
 
@@ -384,16 +394,53 @@ Test(fidelity, only_the_wholly_trained_are_results)
 	}
 }
 
+/* By hand: of 2 rungs and a reduction of 3 the brackets' parts are as 9 / 3, 3 / 2 and 1. */
+Test(fidelity, brackets_share_as_hyperband)
+{
+	static const char order[] = "01020102010"; /* always to whom most is missing */
+	struct study_config c;
+	struct study s;
+	struct fidelity f;
+
+	init_study(&s, &c);
+	fidelity_init(&f, &s, 1, &arena);
+	c.fidelity.brackets = 3;
+	for (size_t i = 0; i < 1100; i++)
+		cr_assert_eq(fidelity_bracket(&f), (size_t)(order[i % 11] - '0'), "%zu", i);
+	cr_expect(f.in_bracket[0] == 600 && f.in_bracket[1] == 300 && f.in_bracket[2] == 200);
+	/* of 110 begin 60, 30, 20; at the second rung 60 / 3 + 30 are compared */
+	cr_expect_eq(fidelity_most(&s, 110, 0), 110);
+	cr_expect_eq(fidelity_most(&s, 110, 1), 20 + 30 + 20);
+	cr_expect_eq(fidelity_most(&s, 110, 2), 50 / 3 + 20);
+	c.fidelity.brackets = 1;
+	for (size_t i = 0; i < 20; i++)
+		cr_assert_eq(fidelity_bracket(&f), 0);
+}
+
+Test(fidelity, later_brackets_are_not_compared_early)
+{
+	struct study_summary sum;
+
+	reset(-1);
+	sum = search(yaml_of(HYPERBAND), "r.json", 1, false, NASC_OK);
+	/* 36, 18 and 12 begin; one in eleven fails at a rung */
+	cr_expect_eq(sum.trained, 66);
+	cr_expect(sum.reached[1] <= 12 + 18 + 12 && sum.reached[1] > 12 + 18 + 12 - 12, "%" PRIu64,
+		  sum.reached[1]);
+	cr_expect(sum.reached[2] <= 10 + 12 && sum.reached[2] > 10 + 12 - 8, "%" PRIu64,
+		  sum.reached[2]);
+}
+
 Test(fidelity, jobs_change_nothing)
 {
-	for (size_t i = 0; i < N_STRATEGIES; i++) {
+	for (size_t i = 0; i < N_RUNS; i++) {
 		char *one;
 
 		reset(-1);
 		search(yaml_of(i), "one.json", 1, false, NASC_OK);
 		one = text_of("one.json");
 		search(yaml_of(i), "r.json", 3, false, NASC_OK);
-		cr_expect_str_eq(text_of("r.json"), one, "%s", strategies[i]);
+		cr_expect_str_eq(text_of("r.json"), one, "%s", yaml_of(i));
 		/* a rung below the whole is kept for as long as its round */
 		cr_expect(atomic_load(&files_most) >= 1 && atomic_load(&files_most) <= 8 + 3);
 		/* and all of it is in the journal */
@@ -432,7 +479,7 @@ static void harm_files(enum harm harm)
 /* Stopped every few evaluations, with the checkpoints as they are, gone or spoiled. */
 Test(fidelity, stopped_and_resumed)
 {
-	for (size_t i = 0; i < N_STRATEGIES; i++) {
+	for (size_t i = 0; i < N_RUNS; i++) {
 		char *want;
 		unsigned total, began_anew[3];
 
@@ -458,16 +505,16 @@ Test(fidelity, stopped_and_resumed)
 					harm_files(harm);
 			}
 			cr_expect(runs > 4);
-			cr_expect_eq(sum, total, "%s: %u asked for, not %u", strategies[i], sum,
+			cr_expect_eq(sum, total, "%s: %u asked for, not %u", yaml_of(i), sum,
 				     total);
-			cr_expect_str_eq(text_of("r.json"), want, "%s", strategies[i]);
+			cr_expect_str_eq(text_of("r.json"), want, "%s", yaml_of(i));
 			cr_expect_eq(access("r.json.states", F_OK), -1);
 			unlink("r.json");
 			unlink("r.json.journal");
 		}
 		cr_expect_eq(began_anew[NONE], 0);
 		cr_expect(began_anew[LOST] > 0 && began_anew[CORRUPTED] == began_anew[LOST],
-			  "%s: %u, %u", strategies[i], began_anew[LOST], began_anew[CORRUPTED]);
+			  "%s: %u, %u", yaml_of(i), began_anew[LOST], began_anew[CORRUPTED]);
 		unlink("one.json");
 		unlink("one.json.journal");
 	}
@@ -547,6 +594,8 @@ ParameterizedTestParameters(fidelity, refuses)
 		  "'auto' and 'error' are right" },
 		{ TRAINED "fidelity: {epochs: 1, reduction: 1}\n",
 		  "c.yaml:5: reduction: 1 is outside [2, 1000] candidates" },
+		{ TRAINED "fidelity: {epochs: [1, 3], brackets: 4}\n",
+		  "c.yaml:5: fidelity: brackets: 4 for 2 rungs; one more than these at most" },
 		{ TRAINED "fidelity: {epoch: 1}\n",
 		  "c.yaml:5: unknown key 'epoch'; did you mean 'epochs'?" },
 		{ TRAINED "fidelity: [1, 3]\n", "c.yaml:5: fidelity: expected a map of keys" },
