@@ -344,8 +344,11 @@ Test(config, set_goes_over_the_file)
 
 Test(config, shipped_configs_load_and_round_trip)
 {
-	static const char *const names[] = { "quickstart",    "problems/zdt1",	"problems/zdt2",
-					     "problems/zdt3", "problems/dtlz2", "reference" };
+	static const char *const names[] = {
+		"quickstart",	    "robust",		"nb201",	 "headline/mnist",
+		"headline/fashion", "headline/cifar10", "problems/zdt1", "problems/zdt2",
+		"problems/zdt3",    "problems/dtlz2",	"reference"
+	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		char name[64];
