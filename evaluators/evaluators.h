@@ -72,6 +72,8 @@ struct eval_rungs {
 	size_t n;
 	int64_t epochs[EVAL_MAX_RUNGS];	    /* at the end of each; rising, below the whole */
 	int64_t image_size[EVAL_MAX_RUNGS]; /* pixels; 0: as the evaluator's config has it */
+	/* What else a state depends on, in words: images, program. NULL: nothing. */
+	const char *origin;
 };
 struct eval_request {
 	uint64_t id;   /* candidate; names its random streams */

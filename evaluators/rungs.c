@@ -27,20 +27,19 @@ size_t rungs_epochs(const struct train_request *q, size_t rung)
 	return (size_t)(is_whole(q, rung) ? q->cfg->epochs : q->rungs->epochs[rung]);
 }
 
-size_t rungs_begin(const struct train_request *q, size_t steps, uint64_t identity,
-		   struct state_bytes *from)
+size_t rungs_begin(const struct train_request *q, size_t steps, uint64_t identity, FILE **from)
 {
-	uint64_t done = 0;
+	uint64_t done;
 	size_t rung = 0;
 
-	if (!q->state_path)
-		return 0;
-	*from = state_load(q->state_path);
-	if (state_check(from, identity, &done))
-		while (rung < q->rung && steps * rungs_epochs(q, rung) <= done)
-			rung++;
+	*from = q->state_path ? state_open(q->state_path) : NULL;
+	done = *from ? state_done(*from, identity) : 0;
+	while (rung < q->rung && steps * rungs_epochs(q, rung) <= done)
+		rung++;
 	if (rung && steps * rungs_epochs(q, rung - 1) == done)
 		return rung;
-	state_free(from);
+	if (*from)
+		fclose(*from);
+	*from = NULL;
 	return 0;
 }

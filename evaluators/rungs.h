@@ -9,7 +9,6 @@ bool rungs_leaves(const struct train_request *q);
 int64_t rungs_size(const struct train_request *q, size_t rung);	 /* pixels; 0: the network's own */
 size_t rungs_epochs(const struct train_request *q, size_t rung); /* at its end */
 /* The rung to begin with: the first, or the one behind that whose end is in the file, which
- * then is in *from. @steps: of an epoch. */
-size_t rungs_begin(const struct train_request *q, size_t steps, uint64_t identity,
-		   struct state_bytes *from);
+ * then is open in *from; else that is NULL. @steps: of an epoch. */
+size_t rungs_begin(const struct train_request *q, size_t steps, uint64_t identity, FILE **from);
 #endif

@@ -1,25 +1,26 @@
 #include "state.h"
 
-#include <stdio.h>
+#include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "file.h"
 #include "json.h"
 #include "trainer.h"
 
-#define MAGIC	  "nasc-st1"
-#define MAX_BYTES ((size_t)1 << 32)
+#define MAGIC "nasc-st2"
+#define SOME  1024 /* values that are moved at a time */
 
 struct header {
 	char magic[8];
-	uint64_t identity, done, n_order, n_params, n_channels, steps, started;
+	uint64_t identity, done, n_order, n_params, n_channels;
 	int64_t stuck;
-	double loss, loss_sum;
-	struct stream {
-		uint64_t state[2], inc[2];
-	} shuffle, augment;
+	double loss_sum;
+	uint64_t shuffle[2], augment[2];
 };
 struct entry { /* of a parameter, before its values */
 	uint64_t op, role, n;
@@ -35,6 +36,7 @@ static void write_rungs(struct json_writer *w, const struct eval_rungs *r)
 		json_int(w, NULL, r->image_size[i]);
 	}
 	json_end(w);
+	json_string(w, "origin", r->origin ? r->origin : "");
 }
 
 uint64_t state_identity(const struct train_request *q)
@@ -97,37 +99,46 @@ static size_t channel_vectors(const struct model *m, float *v[MAX_VECTORS])
 
 /* ---- random streams ---------------------------------------------------------------- */
 
-static struct stream halves(const struct rng *r)
+static void put_halves(uint64_t half[2], const struct rng *r)
 {
-	return (struct stream){ { (uint64_t)r->state, (uint64_t)(r->state >> 64) },
-				{ (uint64_t)r->inc, (uint64_t)(r->inc >> 64) } };
+	half[0] = (uint64_t)r->state;
+	half[1] = (uint64_t)(r->state >> 64);
 }
 
-static struct rng whole(const struct stream *s)
+static void take_halves(const uint64_t half[2], struct rng *r)
 {
-	return (struct rng){ (rng_u128)s->state[1] << 64 | s->state[0],
-			     (rng_u128)s->inc[1] << 64 | s->inc[0] };
+	r->state = (rng_u128)half[1] << 64 | half[0];
 }
 
-/* ---- bytes ----------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------- */
 
-static void write_params(const struct model *m, FILE *fp)
+/* Bytes in order, and the sum of all so far. */
+struct summed {
+	FILE *fp;
+	uint64_t sum;
+};
+
+static void put(struct summed *c, const void *from, size_t bytes)
 {
-	float *v[MAX_VECTORS];
-	size_t n_vectors = weight_vectors(m, v);
+	c->sum = crc32_z(c->sum, from, bytes);
+	fwrite(from, 1, bytes, c->fp);
+}
 
-	for (size_t k = 0; k < m->plan->n_params; k++) {
-		const struct param *q = &m->plan->param[k];
-		struct entry e = { q->op, (uint64_t)q->role, param_count(q) };
+static void put_values(struct summed *c, const struct param *q, const float *v)
+{
+	size_t n = param_count(q), at = 0;
+	float some[SOME];
 
-		fwrite(&e, sizeof e, 1, fp);
-		for (size_t i = 0; i < n_vectors; i++)
-			for (size_t at = 0; at < e.n; at++)
-				fwrite(v[i] + param_at(q, at), sizeof(float), 1, fp);
+	while (at < n) {
+		size_t k = 0;
+
+		while (k < SOME && at < n)
+			some[k++] = v[param_at(q, at++)];
+		put(c, some, k * sizeof *some);
 	}
 }
 
-struct state_bytes state_write(const struct train_state *s, uint64_t identity)
+void state_write(const struct train_state *s, uint64_t identity, FILE *fp)
 {
 	const struct model *m = s->model;
 	struct header h = { .magic = MAGIC,
@@ -136,89 +147,84 @@ struct state_bytes state_write(const struct train_state *s, uint64_t identity)
 			    .n_order = s->batch->data->n,
 			    .n_params = m->plan->n_params,
 			    .n_channels = m->plan->n_channels,
-			    .steps = m->steps,
-			    .started = m->started,
 			    .stuck = s->stuck,
-			    .loss = s->loss,
-			    .loss_sum = s->loss_sum,
-			    .shuffle = halves(s->shuffle),
-			    .augment = halves(s->augment) };
-	struct state_bytes b = { 0 };
+			    .loss_sum = s->loss_sum };
+	struct summed c = { .fp = fp };
 	float *v[MAX_VECTORS];
 	size_t n_vectors = channel_vectors(m, v);
-	uint64_t sum;
-	FILE *fp = open_memstream(&b.p, &b.n);
 
 	_Static_assert(sizeof MAGIC == sizeof h.magic + 1, "the end of the text is left out");
-	if (!fp)
-		abort();
-	fwrite(&h, sizeof h, 1, fp);
-	fwrite(s->batch->order, sizeof *s->batch->order, h.n_order, fp);
+	put_halves(h.shuffle, s->shuffle);
+	put_halves(h.augment, s->augment);
+	put(&c, &h, sizeof h);
+	put(&c, s->batch->order, h.n_order * sizeof *s->batch->order);
 	for (size_t i = 0; i < n_vectors; i++)
-		fwrite(v[i], sizeof(float), h.n_channels, fp);
-	write_params(m, fp);
-	fflush(fp);
-	sum = crc32_z(0, (const unsigned char *)b.p, b.n);
-	fwrite(&sum, sizeof sum, 1, fp);
-	fclose(fp);
-	return b;
+		put(&c, v[i], h.n_channels * sizeof *v[i]);
+	n_vectors = weight_vectors(m, v);
+	for (size_t k = 0; k < h.n_params; k++) {
+		const struct param *q = &m->plan->param[k];
+		struct entry e = { q->op, (uint64_t)q->role, param_count(q) };
+
+		put(&c, &e, sizeof e);
+		for (size_t i = 0; i < n_vectors; i++)
+			put_values(&c, q, v[i]);
+	}
+	fwrite(&c.sum, sizeof c.sum, 1, fp);
 }
 
-/* Bytes in order, never beyond the end. */
-struct cursor {
-	const char *p;
-	size_t left;
-};
+/* ---- reading --------------------------------------------------------------------- */
 
-static bool take(struct cursor *c, void *to, uint64_t n, size_t size)
+static bool take(struct summed *c, void *to, size_t bytes)
 {
-	if (size == 0 || n > c->left / size)
+	if (fread(to, 1, bytes, c->fp) != bytes)
 		return false;
-	if (to)
-		memcpy(to, c->p, n * size);
-	c->p += n * size;
-	c->left -= n * size;
+	c->sum = crc32_z(c->sum, to, bytes);
 	return true;
 }
 
-bool state_check(const struct state_bytes *b, uint64_t identity, uint64_t *done)
+uint64_t state_done(FILE *fp, uint64_t identity)
 {
+	struct summed c = { .fp = fp };
 	struct header h;
-	uint64_t sum;
 
-	if (b->n < sizeof h + sizeof sum)
-		return false;
-	memcpy(&h, b->p, sizeof h);
-	memcpy(&sum, b->p + b->n - sizeof sum, sizeof sum);
-	*done = h.done;
-	return !memcmp(h.magic, MAGIC, sizeof h.magic) && h.identity == identity &&
-	       sum == crc32_z(0, (const unsigned char *)b->p, b->n - sizeof sum);
+	rewind(fp);
+	if (!take(&c, &h, sizeof h) || memcmp(h.magic, MAGIC, sizeof h.magic) != 0 ||
+	    h.identity != identity)
+		return 0;
+	return h.done;
 }
 
-static bool read_params(struct cursor *c, uint64_t n_params, struct model *m)
+/* @v NULL: @n values of a parameter of another shape are passed over. */
+static bool take_values(struct summed *c, const struct param *q, uint64_t n, float *v)
 {
-	const struct plan *p = m->plan;
-	float *v[MAX_VECTORS];
-	size_t n_vectors = weight_vectors(m, v);
+	float some[SOME];
 
-	if (n_params != p->n_params)
-		return false;
-	for (size_t k = 0; k < p->n_params; k++) {
-		const struct param *q = &p->param[k];
-		struct entry e;
-		bool same;
+	for (uint64_t at = 0; at < n;) {
+		size_t k = n - at < SOME ? (size_t)(n - at) : SOME;
 
-		if (!take(c, &e, 1, sizeof e) || e.op != q->op || e.role != (uint64_t)q->role)
+		if (!take(c, some, k * sizeof *some))
 			return false;
-		same = e.n == param_count(q);
-		if (!same && !take(c, NULL, e.n, n_vectors * sizeof(float)))
-			return false;
-		for (size_t i = 0; same && i < n_vectors; i++)
-			for (size_t at = 0; at < e.n; at++)
-				if (!take(c, v[i] + param_at(q, at), 1, sizeof(float)))
-					return false;
+		for (size_t i = 0; v && i < k; i++)
+			v[param_at(q, at + i)] = some[i];
+		at += k;
 	}
-	return c->left == 0;
+	return true;
+}
+
+static bool take_param(struct summed *c, const struct param *q, float *const v[], size_t n_vectors)
+{
+	struct entry e;
+	bool same;
+
+	if (!take(c, &e, sizeof e) || e.op != q->op || e.role != (uint64_t)q->role)
+		return false;
+	same = e.n == param_count(q);
+	if (!same && !q->dense)
+		return false;
+	for (size_t i = 0; i < n_vectors; i++)
+		if (!take_values(c, q, e.n, same ? v[i] : NULL))
+			return false;
+	return true;
 }
 
 /* A permutation of the images, and nothing else. */
@@ -237,68 +243,78 @@ static bool is_order(const uint32_t *order, size_t n)
 	return once;
 }
 
-bool state_read(const struct state_bytes *b, struct train_state *s)
+static bool take_header(struct summed *c, const struct train_state *s, struct header *h)
 {
-	struct cursor c = { b->p, b->n - sizeof(uint64_t) };
+	const struct plan *p = s->model->plan;
+
+	/* a negative number of epochs is a large one of those */
+	return take(c, h, sizeof *h) && h->n_order == s->batch->data->n &&
+	       h->n_channels == p->n_channels && h->n_params == p->n_params &&
+	       (uint64_t)h->stuck <= h->done && isfinite(h->loss_sum);
+}
+
+/* The sum, and nothing behind it. */
+static bool take_end(struct summed *c)
+{
+	uint64_t sum = c->sum, told;
+
+	return take(c, &told, sizeof told) && told == sum && fgetc(c->fp) == EOF;
+}
+
+bool state_read(FILE *fp, struct train_state *s)
+{
+	struct summed c = { .fp = fp };
 	struct model *m = s->model;
 	float *v[MAX_VECTORS];
 	size_t n_vectors = channel_vectors(m, v);
 	struct header h;
 
-	if (!take(&c, &h, 1, sizeof h) || h.n_order != s->batch->data->n ||
-	    h.n_channels != m->plan->n_channels ||
-	    !take(&c, s->batch->order, h.n_order, sizeof *s->batch->order) ||
+	rewind(fp);
+	if (!take_header(&c, s, &h) ||
+	    !take(&c, s->batch->order, h.n_order * sizeof *s->batch->order) ||
 	    !is_order(s->batch->order, h.n_order))
 		return false;
 	for (size_t i = 0; i < n_vectors; i++)
-		if (!take(&c, v[i], h.n_channels, sizeof(float)))
+		if (!take(&c, v[i], h.n_channels * sizeof *v[i]))
 			return false;
-	if (!read_params(&c, h.n_params, m))
+	n_vectors = weight_vectors(m, v);
+	for (size_t k = 0; k < h.n_params; k++)
+		if (!take_param(&c, &m->plan->param[k], v, n_vectors))
+			return false;
+	if (!take_end(&c))
 		return false;
-	m->steps = h.steps;
-	m->started = h.started;
-	s->stuck = h.stuck;
-	*s->shuffle = whole(&h.shuffle);
-	*s->augment = whole(&h.augment);
+	m->steps = h.done;
+	m->started = true;
+	take_halves(h.shuffle, s->shuffle);
+	take_halves(h.augment, s->augment);
 	s->done = h.done;
-	s->loss = h.loss;
+	s->stuck = h.stuck;
 	s->loss_sum = h.loss_sum;
 	return true;
 }
 
 /* ---- files ------------------------------------------------------------------------- */
 
-struct state_bytes state_load(const char *path)
+FILE *state_open(const char *path)
 {
-	struct state_bytes b = { 0 };
-	struct nasc_err ignored = { 0 };
-	struct arena a = { 0 };
-	char *text;
-	size_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
+	struct stat st;
+	FILE *fp = NULL;
 
-	if (file_read(path, MAX_BYTES, &a, &text, &n, &ignored) == NASC_OK && n) {
-		b = (struct state_bytes){ malloc(n), n };
-		if (!b.p)
-			abort();
-		memcpy(b.p, text, n);
-	}
-	arena_free(&a);
-	return b;
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		fp = fdopen(fd, "r");
+	if (!fp && fd >= 0)
+		close(fd);
+	return fp;
 }
 
-void state_save(const struct state_bytes *b, const char *path)
+void state_save(const struct train_state *s, uint64_t identity, const char *path)
 {
 	struct nasc_err ignored = { 0 };
 	struct file_out f = { 0 };
 
 	if (file_begin(&f, path, &ignored))
 		return;
-	fwrite(b->p, 1, b->n, f.fp);
+	state_write(s, identity, f.fp);
 	file_commit(&f, &ignored);
-}
-
-void state_free(struct state_bytes *b)
-{
-	free(b->p);
-	*b = (struct state_bytes){ 0 };
 }

@@ -399,30 +399,27 @@ static struct train_state job_state(struct job *j)
 				     .augment = &j->augment,
 				     .done = j->done,
 				     .stuck = j->stuck,
-				     .loss = j->loss,
 				     .loss_sum = j->loss_sum };
 }
 
 /* At the beginning, or where @from ends. False: that does not fit. */
-static bool job_start(struct job *j, const struct state_bytes *from)
+static bool job_start(struct job *j, FILE *from)
 {
 	struct train_state s = job_state(j);
 
 	model_init(&j->model, &j->init);
 	batch_choose(&j->train, j->images, &j->shuffle);
-	if (from->p && !state_read(from, &s))
+	if (from && !state_read(from, &s))
 		return false;
 	j->done = s.done;
 	j->stuck = s.stuck;
-	j->loss = s.loss;
 	j->loss_sum = s.loss_sum;
 	runner_pack(&j->runner[0]);
 	return true;
 }
 
-/* With images of another size. */
-static enum nasc_status job_again(struct job *j, int64_t size, const struct state_bytes *from,
-				  struct nasc_err *err)
+/* All of it anew. */
+static enum nasc_status job_again(struct job *j, int64_t size, FILE *from, struct nasc_err *err)
 {
 	job_close(j);
 	*j = (struct job){ .request = j->request, .cfg = j->cfg, .start = j->start };
@@ -433,39 +430,53 @@ static enum nasc_status job_again(struct job *j, int64_t size, const struct stat
 	return NASC_OK;
 }
 
+/* Go on with images of another size. */
+static enum nasc_status job_resize(struct job *j, int64_t size, struct nasc_err *err)
+{
+	struct train_state s = job_state(j);
+	char *bytes = NULL;
+	size_t n = 0;
+	FILE *fp = open_memstream(&bytes, &n);
+	enum nasc_status st;
+
+	if (!fp)
+		abort();
+	state_write(&s, 0, fp);
+	if (fclose(fp) || !(fp = fmemopen(bytes, n, "r")))
+		abort();
+	st = job_again(j, size, fp, err);
+	fclose(fp);
+	free(bytes);
+	return st;
+}
+
 /* To the end of the rung that is asked for. The job is to be closed whatever comes. */
 static enum nasc_status job_climb(struct job *j, struct nasc_err *err)
 {
 	const struct train_request *q = j->request;
 	uint64_t identity = q->rungs ? state_identity(q) : 0;
-	struct state_bytes from = { 0 }, none = { 0 };
+	FILE *from;
 	size_t rung = rungs_begin(q, j->epoch_steps, identity, &from), last = rungs_last(q);
 	enum nasc_status st = job_open(j, rungs_size(q, rung), err);
 
-	if (!st && !job_start(j, &from)) { /* forged: as good as none */
+	if (!st && !job_start(j, from)) { /* damaged: as good as none */
 		rung = 0;
-		st = job_again(j, rungs_size(q, rung), &none, err);
+		st = job_again(j, rungs_size(q, rung), NULL, err);
 	}
-	state_free(&from);
+	if (from)
+		fclose(from);
 	while (!st && !(st = job_train(j, j->epoch_steps * rungs_epochs(q, rung), err)) &&
 	       rung < last) {
-		struct train_state s = job_state(j);
-
 		rung++;
-		if (rungs_size(q, rung) == rungs_size(q, rung - 1))
-			continue;
-		from = state_write(&s, identity);
-		st = job_again(j, rungs_size(q, rung), &from, err);
-		state_free(&from);
+		if (rungs_size(q, rung) != rungs_size(q, rung - 1))
+			st = job_resize(j, rungs_size(q, rung), err);
 	}
 	if (st)
 		return st;
 	if (rungs_leaves(q)) {
 		struct train_state s = job_state(j);
 
-		from = state_write(&s, identity);
-		state_save(&from, q->state_path);
-		state_free(&from);
+		state_save(&s, identity, q->state_path);
 	}
 	model_swap_average(&j->model);
 	runner_pack(&j->runner[0]);

@@ -106,8 +106,8 @@ void scorer_close(struct scorer *sc, bool go_on);
 /* ---- states.c: checkpoints of candidates that may be trained further ------------- */
 /* Only a cache: what is missing is trained again from the beginning. Callers take turns. */
 struct states;
-/* In the folder @out.states, which is made. @go_on: what is there is kept. NASC_FAIL: there can
- * be no such folder. */
+/* In the folder @out.states, which is made. @go_on: the whole files in it are kept, as many
+ * bytes of them as there are. NASC_FAIL: there can be no such folder. */
 enum nasc_status states_open(struct states **s, const char *out, double most_bytes, bool go_on,
 			     struct nasc_err *err);
 /* Before and after training on: the path, in @a; NULL: it must do without. */

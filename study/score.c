@@ -22,6 +22,7 @@ struct scorer {
 	struct pool *pool;
 	struct journal *journal; /* NULL without evaluator */
 	struct states *states;	 /* NULL unless trained in parts */
+	struct eval_rungs rungs; /* the study's, of the journal's origin */
 	double deadline_s;	 /* by clock_s(): no candidate is begun after it */
 	atomic_bool skipped;	 /* some of the batch were not begun */
 	atomic_size_t n_scored, n_trained, n_resumed; /* since the last tick */
@@ -229,7 +230,7 @@ static enum eval_outcome attempt_rung(struct scorer *sc, struct worker *w,
 	enum eval_outcome outcome;
 
 	if (s->rungs.n) {
-		request->rungs = &s->rungs;
+		request->rungs = &sc->rungs;
 		request->rung = sc->rung;
 	}
 	if (!sc->states)
@@ -492,7 +493,12 @@ static enum nasc_status open_journal(struct scorer *sc, struct nasc_err *err)
 				     .rows = s->config->memory.journal,
 				     .resume = sc->options->resume,
 				     .retry_failed = sc->options->retry_failed };
+	size_t n = strlen(o.identity) + strlen(o.origin) + 2;
+	char *both = ARENA_NEW(a, char, n);
 
+	snprintf(both, n, "%s %s", o.identity, o.origin);
+	sc->rungs = s->rungs;
+	sc->rungs.origin = both;
 	return journal_open(&sc->journal, journal_path(sc->options->out, a), &o, err);
 }
 

@@ -35,15 +35,17 @@ static uint64_t size_of(const char *path)
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 }
 
+#define N_HASH 16 /* digits */
 /* A name of states.c, or one that a killed writer has left of it. */
 static bool is_ours(const char *name)
 {
-	return strspn(name, "0123456789abcdef") == 16 &&
-	       !strncmp(name + 16, SUFFIX, sizeof SUFFIX - 1);
+	return strspn(name, "0123456789abcdef") == N_HASH &&
+	       !strncmp(name + N_HASH, SUFFIX, sizeof SUFFIX - 1);
 }
 
-/* @remove: instead of counting it. */
-static void each_file(struct states *s, bool remove)
+/* Count the files and remove what is none to go on from: what a killed writer has left, links,
+ * through which another file would be written. @all: remove everything. */
+static void each_file(struct states *s, bool all)
 {
 	DIR *dir = opendir(s->dir);
 	struct dirent *entry;
@@ -51,11 +53,13 @@ static void each_file(struct states *s, bool remove)
 
 	s->bytes = 0;
 	while (dir && (entry = readdir(dir)) != NULL) {
-		if (!is_ours(entry->d_name))
+		const char *name = entry->d_name;
+
+		if (!is_ours(name) || fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
-		if (remove)
-			unlinkat(dirfd(dir), entry->d_name, 0);
-		else if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (all || name[N_HASH + sizeof SUFFIX - 1] || !S_ISREG(st.st_mode))
+			unlinkat(dirfd(dir), name, 0);
+		else
 			s->bytes += (uint64_t)st.st_size;
 	}
 	if (dir)

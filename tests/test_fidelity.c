@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "file.h"
 #include "private.h"
@@ -539,6 +540,40 @@ Test(fidelity, no_room_on_disk)
 	cr_expect_eq(atomic_load(&files_most), 0);
 	cr_expect(atomic_load(&anew) > 0);
 	cr_expect_str_eq(strstr(text_of("r.json"), "\"front\": ["), want);
+}
+
+/* Of what a kill has left whole files alone are counted and gone on from. */
+Test(fidelity, folder_after_a_kill)
+{
+	const uint64_t whole = 0x0123456789abcdef, linked = 0xff;
+	struct nasc_err err = { 0 };
+	struct states *s;
+	char text[8];
+	FILE *fp;
+
+	cr_assert_eq(mkdir("r.json.states", 0777), 0);
+	write_file("r.json.states/0123456789abcdef.state", "12345");
+	write_file("r.json.states/0123456789abcdef.state.0.tmp", "12");
+	write_file("r.json.states/notes", "mine");
+	write_file("mine", "mine");
+	cr_assert_eq(symlink("../mine", "r.json.states/00000000000000ff.state"), 0);
+	cr_assert_eq(states_open(&s, "r.json", 6, true, &err), NASC_OK, "%s", err.msg);
+	cr_expect_eq(count_files("r.json.states"), 2);
+	cr_expect_not_null(states_take(s, whole, &arena)); /* so there is room for another one */
+	cr_expect_not_null(states_take(s, linked, &arena));
+	states_give(s, whole);
+	cr_expect_eq(states_most(s), 5);
+	states_close(s, true);
+	cr_assert_eq(states_open(&s, "r.json", 5, true, &err), NASC_OK, "%s", err.msg);
+	cr_expect_null(states_take(s, linked, &arena));
+	states_drop(s, whole);
+	cr_expect_not_null(states_take(s, linked, &arena));
+	states_close(s, false);
+	cr_expect_eq(count_files("r.json.states"), 1); /* another's */
+	fp = fopen("mine", "r");
+	cr_assert(fp && fgets(text, sizeof text, fp));
+	cr_expect_str_eq(text, "mine");
+	fclose(fp);
 }
 
 Test(fidelity, folder_in_the_way)

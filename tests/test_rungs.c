@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -233,7 +234,9 @@ Test(rungs, forged_files)
 	struct setting s = setting();
 	struct answer want = train(&s, &sizes, 1, NULL), got;
 	struct nasc_err err = { 0 };
-	size_t n, header = 8 + 8 * 8 + 2 * 8 + 4 * 16, counts = 8 + 2 * 8, order = header;
+	size_t n, header = 8 + 5 * 8 + 2 * 8 + 4 * 8, counts = 8 + 2 * 8, order = header, entry;
+	size_t loss_sum = counts + 4 * 8;
+	uint64_t channels, values;
 	char *good, *bad;
 
 	train(&s, &sizes, 0, STATE);
@@ -259,12 +262,47 @@ Test(rungs, forged_files)
 		forge(bad, cut);
 		check_equal(train(&s, &sizes, 1, STATE), want, "cut short");
 	}
+	memcpy(bad, good, n);
+	memset(bad + loss_sum, 0xff, 8); /* not a number */
+	forge(bad, n);
+	check_equal(train(&s, &sizes, 1, STATE), want, "no sum of losses");
+	memcpy(&channels, good + counts + 16, sizeof channels);
+	entry = order + 4 * IMAGES + 2 * 4 * channels; /* of the first convolution's weights */
+	memcpy(&values, good + entry + 16, sizeof values);
+	cr_assert_eq(values, 3 * 3 * 6);
+	memcpy(bad, good, n); /* one fewer, in the weights and in their velocity */
+	bad[entry + 16]--;
+	memmove(bad + entry + 24, bad + entry + 32, n - entry - 32);
+	forge(bad, n - 8);
+	check_equal(train(&s, &sizes, 1, STATE), want, "a convolution of another shape");
 	/* Weights that were changed are taken: the sum is no signature. */
 	memcpy(bad, good, n);
 	bad[n - 20] ^= 1;
 	forge(bad, n);
 	got = train(&s, &sizes, 1, STATE);
 	cr_assert(memcmp(got.weights, want.weights, want.n) != 0);
+}
+
+static long most_kib(void)
+{
+	struct rusage u;
+
+	cr_assert_eq(getrusage(RUSAGE_SELF, &u), 0);
+	return u.ru_maxrss;
+}
+
+/* However long a file is, it is not taken into memory. */
+Test(rungs, endless_file)
+{
+	struct setting s = setting();
+	struct answer want = train(&s, &sizes, 1, NULL);
+	long before;
+
+	train(&s, &sizes, 0, STATE);
+	cr_assert_eq(truncate(STATE, (off_t)1 << 30), 0);
+	before = most_kib();
+	check_equal(train(&s, &sizes, 1, STATE), want, "endless");
+	cr_expect(most_kib() - before < 1 << 18);
 }
 
 /* A file that another training has left is not gone on from. */
@@ -274,7 +312,7 @@ Test(rungs, of_another_training)
 	struct answer want = train(&s, &sizes, 1, NULL);
 	struct eval_rungs longer = sizes;
 
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		other = s;
 		unlink(STATE);
 		other.seed += i == 0;
@@ -284,7 +322,10 @@ Test(rungs, of_another_training)
 			make_network(7, &other.net);
 		if (i == 4)
 			other.train.n--;
+		if (i == 6)
+			quarters(IMAGES, 3, &other.train);
 		longer.image_size[1] = i == 5 ? 7 : 8;
+		longer.origin = i == 6 ? "other images" : NULL;
 		train(&other, &longer, 0, STATE);
 		check_equal(train(&s, &sizes, 1, STATE), want, "another training");
 	}
