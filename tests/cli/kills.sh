@@ -5,7 +5,6 @@
 
 cp "$here"/base/* .
 rm results.json
-kills_wanted=200
 
 # Its accuracy depends on the candidate's id alone, so on the genes; a sleep and nothing else.
 cat >quick.sh <<'EVALUATOR'
@@ -45,41 +44,54 @@ some() {
 	if [ "$2" -gt 0 ]; then ok "$1: $2"; else not_ok "$1"; fi
 }
 
+# kill_and_resume NAME CONFIG REFERENCE MOST KILLS JOBS: runs of at most JOBS jobs are killed within
+# MOST seconds until that has hit KILLS times, and go on where the killed one was; `left_by_kill`
+# sees what that has left.
+kill_and_resume() {
+	kills=0 chains=0 tries=0 others=0
+	rm -f killed.json* delay
+	mkfifo delay
+	delays "$6" "$4" >delay &
+	exec 3<delay
+	while [ $kills -lt "$5" ] && [ $tries -lt $((5 * $5)) ]; do
+		tries=$((tries + 1))
+		read -r wait <&3
+		"$nasc" search "$2" --jobs $((tries % $6 + 1)) --out killed.json --resume >/dev/null 2>err &
+		pid=$!
+		sleep "$wait"
+		kill -KILL $pid 2>/dev/null
+		wait $pid 2>/dev/null
+		code=$?
+		case $code in
+		137)
+			kills=$((kills + 1))
+			left_by_kill
+			;;
+		0)
+			finished "$1: chain $chains after $kills kills" killed.json "$3"
+			rm -f killed.json*
+			;;
+		*)
+			others=$((others + 1))
+			cat err >&2
+			;;
+		esac
+	done
+	exec 3<&-
+	is "$1: kills that hit" $kills "$5"
+	is "$1: runs that ended in any other way" $others 0
+	"$nasc" search "$2" --jobs "$6" --out killed.json --resume >/dev/null 2>err
+	is "$1: the last chain: exit code" $? 0
+	finished "$1: the last chain" killed.json "$3"
+	some "$1: chains of kills that ended in the same results" $chains
+	is "$1: what is left in the end" "$(echo killed.json*)" "killed.json killed.json.journal"
+}
+
 # ---- an evaluator, one to three jobs, the run alone
+left_by_kill() { :; }
 "$nasc" search quick.yaml --jobs 2 --out reference.json >/dev/null 2>err
 is "undisturbed run: exit code" $? 0
-kills=0 chains=0 tries=0 others=0
-mkfifo delay
-delays 1 0.3 >delay &
-exec 3<delay
-while [ $kills -lt $kills_wanted ] && [ $tries -lt 1000 ]; do
-	tries=$((tries + 1))
-	read -r wait <&3
-	"$nasc" search quick.yaml --jobs $((tries % 3 + 1)) --out killed.json --resume >/dev/null 2>err &
-	pid=$!
-	sleep "$wait"
-	kill -KILL $pid 2>/dev/null
-	wait $pid 2>/dev/null
-	code=$?
-	case $code in
-	137) kills=$((kills + 1)) ;;
-	0)
-		finished "chain $chains after $kills kills" killed.json reference.json
-		rm -f killed.json*
-		;;
-	*)
-		others=$((others + 1))
-		cat err >&2
-		;;
-	esac
-done
-exec 3<&-
-is "kills that hit" $kills $kills_wanted
-is "runs that ended in any other way" $others 0
-"$nasc" search quick.yaml --jobs 2 --out killed.json --resume >/dev/null 2>err
-is "the last chain: exit code" $? 0
-finished "the last chain" killed.json reference.json
-some "chains of kills that ended in the same results" $chains
+kill_and_resume "an evaluator" quick.yaml reference.json 0.3 200 3
 
 # ---- a whole process group
 chains=0
@@ -94,6 +106,91 @@ done
 is "process group killed 6 times: exit code" $? 0
 finished "process group killed 6 times" group.json reference.json
 is "process group killed 6 times: the same results" $chains 1
+
+# ---- training in rungs: checkpoints are left whole, cut, of a training on other images, or not
+# images SEED FOLDER: 96 noisy ones of 8x8, of four classes: the quarter that is brighter
+images() {
+	mkdir "$2"
+	{
+		printf '\0\0\010\3\0\0\0\140\0\0\0\010\0\0\0\010'
+		awk -v seed="$1" 'BEGIN {
+			srand(seed)
+			for (i = 0; i < 96; i++)
+				for (p = 0; p < 64; p++)
+					printf "%c", 33 + int(60 * rand()) + 25 * (int(p / 32) * 2 + int(p % 8 / 4) == i % 4)
+		}'
+	} >"$2/train-images-idx3-ubyte"
+	{
+		printf '\0\0\010\1\0\0\0\140'
+		awk 'BEGIN { for (i = 0; i < 24; i++) printf "abcd" }' | tr abcd '\000-\003'
+	} >"$2/train-labels-idx1-ubyte"
+}
+cat >rungs.yaml <<'CONFIG'
+seed: 2
+space: {type: densenet, blocks: [1, 2], layers: [1, 3], stem_width: [8, 16], stem_stride: [1]}
+data: {format: idx, directory: images, validation: 0.5}
+evaluator: {type: train, epochs: 3, batch: 8, shard: 4, precision: f32}
+fidelity: {epochs: [1, 2], image_size: [6, 0], reduction: 2}
+objectives: [error, params, macs]
+strategy: {type: nsga2, population: 8}
+stop: {evaluations: 60}
+CONFIG
+# killed_at OUT COUNT SUFFIX: as soon as there are so many files of checkpoints
+killed_at() {
+	out=$1 count=$2 suffix=$3
+	"$nasc" search rungs.yaml --jobs 2 --out "$out" --resume >/dev/null 2>err &
+	pid=$!
+	while kill -0 $pid 2>/dev/null; do
+		set -- "$out".states/*"$suffix"
+		[ ! -e "$1" ] || [ $# -lt "$count" ] || break
+	done
+	kill -KILL $pid 2>/dev/null
+	wait $pid 2>/dev/null
+}
+images 2 images
+killed_at others.json 7 .state # all but one of the first round
+mv images others
+images 1 images
+"$nasc" search rungs.yaml --jobs 1 --out rungs1.json >/dev/null 2>err
+is "rungs: exit code" $? 0
+"$nasc" search rungs.yaml --jobs 2 --out rungs2.json >/dev/null 2>err
+equal "rungs: the same at 1 and 2 jobs" rungs1.json rungs2.json
+files=0
+left_by_kill() {
+	for f in killed.json.states/*.state; do
+		[ -e "$f" ] || continue
+		files=$((files + 1))
+		case $((kills % 4)) in
+		2) head -c $(($(wc -c <"$f") / 2)) "$f" >half && mv half "$f" ;;
+		3) head -c 99 "$f" >"$f.0.tmp" ;;
+		esac
+	done
+	[ $((kills % 4)) -ne 1 ] || rm -rf killed.json.states
+}
+# a third of the time it takes: several kills a chain
+most=$(awk '/"wall_s"/ { print $2 / 3 }' rungs1.json)
+for jobs in 1 2; do
+	kill_and_resume "rungs, $jobs jobs" rungs.yaml rungs1.json "$most" 12 $jobs
+done
+some "rungs: checkpoints that were left by kills" $files
+rm -f killed.json*
+killed_at killed.json 7 .state
+some "rungs: checkpoints of a training on other images" "$(ls killed.json.states others.json.states | grep 'state$' | sort | uniq -d | wc -l)"
+rm killed.json.states/*
+cp others.json.states/*.state killed.json.states
+"$nasc" search rungs.yaml --jobs 2 --out killed.json --resume >/dev/null 2>err
+equal "rungs, checkpoints of a training on other images: the same results" killed.json rungs1.json
+hits=0
+rm -f killed.json*
+for i in 1 2 3 4 5 6; do
+	killed_at killed.json 1 .tmp
+	set -- killed.json.states/*.tmp
+	[ ! -e "$1" ] || hits=$((hits + 1))
+done
+some "rungs: runs killed while they wrote a checkpoint" $hits
+"$nasc" search rungs.yaml --jobs 2 --out killed.json --resume >/dev/null 2>err
+equal "rungs, killed while writing: the same results" killed.json rungs1.json
+is "rungs, killed while writing: what is left in the end" "$(echo killed.json*)" "killed.json killed.json.journal"
 
 # ---- no evaluator, no journal
 "$nasc" search wide.yaml --out wide.ref >/dev/null 2>err
