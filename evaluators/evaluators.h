@@ -92,8 +92,8 @@ struct eval_request {
 };
 #define EVAL_MAX_METRICS 16
 struct eval_result {
-	/* Of ops->metric[i], when EVAL_OK; never NAN. Behind them, where ops->in_parts and rungs
-	 * were asked for, the sum of the training losses so far. */
+	/* Of ops->metric[i], when EVAL_OK; never NAN where it is measured. Behind them, where
+	 * ops->in_parts and rungs were asked for, the sum of the training losses so far. */
 	double value[EVAL_MAX_METRICS + 1];
 	char why[256];
 };
@@ -103,6 +103,9 @@ struct evaluator_ops {
 	const char *name, *summary, *source;
 	const struct metric *metric;
 	size_t n_metrics;
+	/* What metric[@metric] is measured only with, where @cfg is without: "flips above 0".
+	 * NULL, like the answer NULL: it is measured. */
+	const char *(*only_with)(const void *cfg, size_t metric);
 	const char *provenance; /* "measured: …", "proxy: …" */
 	bool needs_data;
 	const struct cfg_field *fields;
@@ -145,6 +148,11 @@ struct evaluator {
 };
 extern const struct evaluator_ops *const evaluator_registry[];
 const struct evaluator_ops *evaluator_find(const char *name);
+static inline bool evaluator_measures(const struct evaluator_ops *ops, const void *cfg,
+				      size_t metric)
+{
+	return !ops->only_with || !ops->only_with(cfg, metric);
+}
 
 /* ---- training one network at full budget: `nasc train` --------------------- */
 
@@ -179,8 +187,7 @@ struct train_progress {
 	double loss, images_per_s; /* mean loss of the epoch so far */
 	double done;		   /* [0, 1] of the whole */
 };
-/* Part of the images classified wrongly under faults; the plain error where cfg->flips or
- * cfg->noise is 0. */
+/* Part of the images classified wrongly under faults; NAN where cfg->flips or cfg->noise is 0. */
 struct train_robustness {
 	double error_flips, error_noise;
 };

@@ -39,8 +39,8 @@ void robustness_noise(const struct robustness *r, const struct dataset *norm, si
 /* Accuracy of the model as it is, with noise where r->noisy, on @n images from @first on. */
 typedef enum nasc_status robustness_test(void *ctx, size_t first, size_t n, double *accuracy,
 					 struct nasc_err *err);
-/* Fill @out with the errors under faults; @error, without them, is the answer where there are
- * to be none. The model is afterwards as before. Fails as @test does. */
-enum nasc_status robustness_measure(struct robustness *r, double error, robustness_test *test,
-				    void *ctx, struct train_robustness *out, struct nasc_err *err);
+/* Fill @out with the errors under those faults that cfg asks for. The model is afterwards as
+ * before. Fails as @test does. */
+enum nasc_status robustness_measure(struct robustness *r, robustness_test *test, void *ctx,
+				    struct train_robustness *out, struct nasc_err *err);
 #endif

@@ -62,10 +62,10 @@ const struct cfg_field train_fields[] = {
 			 "storage of activations; auto: bf16 on a CPU with AMX, else f32"),
 	CFG_REAL_FIELD(struct train_cfg, flips, "0", 0, 1, UNIT_FRACTION, "",
 		       "bits of the weights, in int8, that are flipped at random for error_flips; "
-		       "0: as error"),
+		       "0: it is not measured"),
 	CFG_REAL_FIELD(struct train_cfg, noise, "0", 0, 1e6, UNIT_NONE, "of a pixel in [0, 1]",
 		       "standard deviation of the noise on the images for error_noise, on float "
-		       "data in its units; 0: as error"),
+		       "data in its units; 0: it is not measured"),
 	CFG_INT_FIELD(
 		struct train_cfg, draws, "32", 1, 100000, "draws",
 		"of flips, to which the images are dealt out: more cost little and tell more"),
@@ -112,18 +112,29 @@ enum nasc_status train_check(const struct train_cfg *cfg, struct nasc_err *err)
 
 /* ---- the evaluator ----------------------------------------------------------- */
 
-static const struct metric train_metrics[] = {
-	{ "error", "error", UNIT_FRACTION, false, false,
-	  "part of the validation images classified wrongly" },
-	{ "accuracy", "accuracy", UNIT_FRACTION, true, false,
-	  "part of the validation images classified rightly" },
-	{ "error_flips", "error_flips", UNIT_FRACTION, false, false,
-	  "error with weights in int8 of which `flips` of the bits are flipped, over `draws`" },
-	{ "error_noise", "error_noise", UNIT_FRACTION, false, false,
-	  "error on validation images with Gaussian `noise`" },
+enum { ERROR, ACCURACY, ERROR_FLIPS, ERROR_NOISE, N_METRICS };
+static const struct metric train_metrics[N_METRICS] = {
+	[ERROR] = { "error", "error", UNIT_FRACTION, false, false,
+		    "part of the validation images classified wrongly" },
+	[ACCURACY] = { "accuracy", "accuracy", UNIT_FRACTION, true, false,
+		       "part of the validation images classified rightly" },
+	[ERROR_FLIPS] = { "error_flips", "error_flips", UNIT_FRACTION, false, false,
+			  "error with weights in int8 of which `flips` of the bits are flipped, "
+			  "over `draws`" },
+	[ERROR_NOISE] = { "error_noise", "error_noise", UNIT_FRACTION, false, false,
+			  "error on validation images with Gaussian `noise`" },
 };
 
-#define N_METRICS (sizeof train_metrics / sizeof *train_metrics)
+static const char *only_with(const void *cfg, size_t metric)
+{
+	const struct train_cfg *c = cfg;
+
+	if (metric == ERROR_FLIPS && c->flips <= 0)
+		return "flips above 0";
+	if (metric == ERROR_NOISE && c->noise <= 0)
+		return "noise above 0";
+	return NULL;
+}
 
 static double epochs(const void *cfg)
 {
@@ -178,10 +189,10 @@ static enum eval_outcome run(struct evaluator *e, void *worker, const struct eva
 			 err.msg);
 		return EVAL_FAILED;
 	}
-	result->value[0] = 1 - report.validation_accuracy;
-	result->value[1] = report.validation_accuracy;
-	result->value[2] = report.validation_robustness.error_flips;
-	result->value[3] = report.validation_robustness.error_noise;
+	result->value[ERROR] = 1 - report.validation_accuracy;
+	result->value[ACCURACY] = report.validation_accuracy;
+	result->value[ERROR_FLIPS] = report.validation_robustness.error_flips;
+	result->value[ERROR_NOISE] = report.validation_robustness.error_noise;
 	result->value[N_METRICS] = report.loss_sum;
 	return EVAL_OK;
 }
@@ -192,6 +203,7 @@ const struct evaluator_ops evaluator_train = {
 	.source = "Sutskever et al., ICML 2013; Loshchilov & Hutter, ICLR 2017",
 	.metric = train_metrics,
 	.n_metrics = N_METRICS,
+	.only_with = only_with,
 	.provenance = "measured: trained briefly, accuracy on the validation images",
 	.needs_data = true,
 	.fields = train_fields,

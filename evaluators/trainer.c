@@ -549,7 +549,7 @@ static enum nasc_status test_part(void *ctx, size_t first, size_t n, double *acc
 	return job_test(j, &part, accuracy, NULL, err);
 }
 
-static enum nasc_status job_faults(struct job *j, const struct dataset *data, double accuracy,
+static enum nasc_status job_faults(struct job *j, const struct dataset *data,
 				   struct train_robustness *out, struct nasc_err *err)
 {
 	const struct train_request *q = j->request;
@@ -561,7 +561,7 @@ static enum nasc_status job_faults(struct job *j, const struct dataset *data, do
 					     .runner = &j->runner[0],
 					     .model = &j->model,
 					     .images = data ? data->n : 0 };
-	return robustness_measure(&j->robustness, 1 - accuracy, test_part, j, out, err);
+	return robustness_measure(&j->robustness, test_part, j, out, err);
 }
 
 enum nasc_status train_network(const struct train_request *q, struct arena *a,
@@ -579,12 +579,11 @@ enum nasc_status train_network(const struct train_request *q, struct arena *a,
 	if (!st)
 		st = job_test(&j, q->validation, &report.validation_accuracy, NULL, err);
 	if (!st)
-		st = job_faults(&j, q->validation, report.validation_accuracy,
-				&report.validation_robustness, err);
+		st = job_faults(&j, q->validation, &report.validation_robustness, err);
 	if (!st)
 		st = job_test(&j, q->test, &report.test_accuracy, report.confusion, err);
 	if (!st)
-		st = job_faults(&j, q->test, report.test_accuracy, &report.test_robustness, err);
+		st = job_faults(&j, q->test, &report.test_robustness, err);
 	if (!st) {
 		report.loss = j.loss / (double)(j.epoch_steps * j.batch);
 		report.loss_sum = j.loss_sum;

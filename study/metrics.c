@@ -67,11 +67,27 @@ static bool find_metric(const struct study *s, const char *name, size_t *out)
 	return false;
 }
 
+/* What the evaluator's figure @name is measured only with; NULL: it has no such figure. */
+static const char *only_with(const struct study *s, const char *name)
+{
+	const struct evaluator_ops *e = s->config->evaluator;
+
+	for (size_t i = 0; e && e->only_with && i < e->n_metrics; i++)
+		if (!strcmp(e->metric[i].key, name) || !strcmp(e->metric[i].name, name))
+			return e->only_with(s->config->evaluator_cfg, i);
+	return NULL;
+}
+
 static enum nasc_status no_metric(const struct study *s, size_t line, const char *section,
 				  const char *name, struct nasc_err *err)
 {
+	const char *with = only_with(s, name);
 	char known[320] = "";
 
+	if (with)
+		return config_fail(&s->config->doc, line, err,
+				   "%s: evaluator '%s' measures '%s' only with %s", section,
+				   s->config->evaluator->name, name, with);
 	for (size_t i = 0; i < s->n_metrics; i++) {
 		size_t at = strlen(known);
 
@@ -128,8 +144,9 @@ static void evaluator_metrics(struct study *s)
 	if (!e)
 		return;
 	for (size_t i = 0; i < e->n_metrics; i++)
-		add_metric(s, "", &e->metric[i], e->name, fidelity_provenance(s, e->provenance),
-			   true);
+		if (evaluator_measures(e, s->config->evaluator_cfg, i))
+			add_metric(s, "", &e->metric[i], e->name,
+				   fidelity_provenance(s, e->provenance), true);
 	if (find_metric(s, "accuracy", &accuracy))
 		add_metric(s, "", &nid_metric, "size", "derived: accuracy / params", true);
 }
@@ -149,10 +166,11 @@ static enum nasc_status resolve_objectives(struct study *s, struct nasc_err *err
 	for (size_t i = 0; i < c->objectives.n; i++) {
 		const char *text = c->objectives.v[i];
 		int forced = !strncmp(text, "min ", 4) ? -1 : !strncmp(text, "max ", 4) ? 1 : 0;
+		const char *name = text + (forced ? 4 : 0);
 		size_t m;
 
-		if (!find_metric(s, text + (forced ? 4 : 0), &m))
-			return no_metric(s, list->line, "objectives", text, err);
+		if (!find_metric(s, name, &m))
+			return no_metric(s, list->line, "objectives", name, err);
 		for (size_t j = 0; j < i; j++)
 			if (s->objective[j] == m)
 				return config_fail(&c->doc, list->line, err,

@@ -192,6 +192,22 @@ static size_t n_answers(const struct study *s)
 	return s->evaluator.ops->n_metrics + (s->rungs.n && s->evaluator.ops->in_parts);
 }
 
+/* Numbers all of them, as a row of the journal wants: 0 where nothing is measured. */
+static enum eval_outcome check_answers(const struct study *s, struct eval_result *r)
+{
+	const struct evaluator_ops *ops = s->evaluator.ops;
+
+	for (size_t k = 0; k < n_answers(s); k++)
+		if (k < ops->n_metrics && !evaluator_measures(ops, s->evaluator.cfg, k)) {
+			r->value[k] = 0;
+		} else if (!isfinite(r->value[k])) {
+			snprintf(r->why, sizeof r->why, "%s is not a finite number",
+				 k < ops->n_metrics ? ops->metric[k].key : "loss");
+			return EVAL_FAILED;
+		}
+	return EVAL_OK;
+}
+
 /* Until it works or has failed as often as it may. */
 static enum eval_outcome attempt(const struct study *s, struct worker *w,
 				 const struct eval_request *request, struct eval_result *r)
@@ -205,12 +221,8 @@ static enum eval_outcome attempt(const struct study *s, struct worker *w,
 		/* A signal to a whole group of processes reaches an external program too. */
 		if (outcome == EVAL_FAILED && request->cancel && atomic_load(request->cancel))
 			return EVAL_CANCELLED;
-		for (size_t k = 0; outcome == EVAL_OK && k < n_answers(s); k++)
-			if (!isfinite(r->value[k])) {
-				outcome = EVAL_FAILED;
-				snprintf(r->why, sizeof r->why, "%s is not a finite number",
-					 k < e.ops->n_metrics ? e.ops->metric[k].key : "loss");
-			}
+		if (outcome == EVAL_OK)
+			outcome = check_answers(s, r);
 	}
 	if (outcome == EVAL_FAILED && most > 1) {
 		char last[sizeof r->why];
@@ -303,11 +315,13 @@ static void dear_figures(struct scorer *sc, struct worker *w, struct candidate *
 			 const uint32_t *gene, const struct network *net)
 {
 	const struct study *s = sc->study;
-	size_t first = 0, n = s->evaluator.ops->n_metrics;
+	const struct evaluator_ops *ops = s->evaluator.ops;
+	size_t first = 0, next, n = ops->n_metrics;
 	struct eval_result r = { 0 };
 
 	while (!s->metric[first].dear)
 		first++;
+	next = first;
 	c->hash = genes_hash(gene, s->space.n_genes);
 	switch (evaluate(sc, w, c, gene, net, &r)) {
 	case EVAL_CANCELLED:
@@ -325,15 +339,17 @@ static void dear_figures(struct scorer *sc, struct worker *w, struct candidate *
 	c->trained = true;
 	c->rungs = s->rungs.n ? sc->rung + 1 : 0;
 	c->loss = n_answers(s) > n ? r.value[n] : (double)NAN;
-	memcpy(c->value + first, r.value, n * sizeof *r.value);
-	if (s->n_metrics > first + n) { /* network information density stands last */
+	for (size_t k = 0; k < n; k++)
+		if (evaluator_measures(ops, s->evaluator.cfg, k))
+			c->value[next++] = r.value[k];
+	if (next < s->n_metrics) { /* network information density stands last */
 		size_t accuracy = first, params = 0;
 
 		while (strcmp(s->metric[accuracy].metric->key, "accuracy") != 0)
 			accuracy++;
 		while (strcmp(s->metric[params].metric->key, "params") != 0)
 			params++;
-		c->value[first + n] = size_nid(c->value[accuracy], c->value[params]);
+		c->value[next] = size_nid(c->value[accuracy], c->value[params]);
 	}
 }
 

@@ -13,6 +13,7 @@ TestSuite(config, .init = begin, .fini = finish);
 
 #define SPACE "space: {type: densenet}\n"
 #define GOOD  SPACE "objectives: [params, sram]\ntargets: [stm32f746]\n"
+#define TRAIN "data: {directory: d}\nevaluator: {type: train"
 
 static const struct {
 	const char *yaml, *want; /* want: the whole message */
@@ -138,6 +139,16 @@ static const struct {
 	  "sram, flash, latency, energy" },
 	{ GOOD "data: {directory: missing}\n",
 	  "c.yaml:4: data: missing: cannot open data directory: No such file or directory" },
+	{ SPACE "objectives: [error, min error_flips]\n" TRAIN "}\n",
+	  "c.yaml:2: objectives: evaluator 'train' measures 'error_flips' only with flips above "
+	  "0" },
+	{ GOOD TRAIN ", flips: 0.1, noise: 0}\nconstraints:\n  error_noise: \"<= 0.2\"\n",
+	  "c.yaml:7: constraints: evaluator 'train' measures 'error_noise' only with noise above "
+	  "0" },
+	{ GOOD TRAIN "}\ngoal: {error_noise: \"<= 0.2\"}\n",
+	  "c.yaml:6: goal: evaluator 'train' measures 'error_noise' only with noise above 0" },
+	{ GOOD TRAIN ", noise: 0.1}\nreference: {error_flips: 0.2}\n",
+	  "c.yaml:6: reference: evaluator 'train' measures 'error_flips' only with flips above 0" },
 	{ GOOD "evaluator: {type: external, command: [no-such-program]}\n",
 	  "c.yaml:4: evaluator: command: no program 'no-such-program' that can be run in any "
 	  "directory of PATH" },

@@ -219,19 +219,27 @@ static struct train_robustness faults(struct trained *t, double flips, double no
 	return (struct train_robustness){ r.value[2], r.value[3] };
 }
 
-Test(robustness, without_faults_it_is_the_error)
+Test(robustness, without_faults_nothing_is_measured)
 {
+	static const double some[][2] = { { 0, 0 }, { .02, 0 }, { 0, .5 }, { .02, .5 } };
 	struct trained t;
-	struct train_robustness r;
-	double error, other;
+	double plain, error;
 
 	prepare(&t);
-	r = faults(&t, 0, 0, &error);
-	cr_assert(r.error_flips == error && r.error_noise == error);
-	r = faults(&t, .02, 0, &other);
-	cr_assert(other == error && r.error_noise == error && r.error_flips != error);
-	r = faults(&t, 0, .5, &other);
-	cr_assert(other == error && r.error_flips == error && r.error_noise != error);
+	for (size_t i = 0; i < 4; i++) {
+		struct train_robustness r = faults(&t, some[i][0], some[i][1], &error);
+		bool flips = some[i][0] > 0, noise = some[i][1] > 0;
+
+		if (i == 0)
+			plain = error;
+		cr_assert_eq(error, plain, "faults change what is trained");
+		cr_assert(evaluator_measures(&evaluator_train, &t.cfg, 0) &&
+			  evaluator_measures(&evaluator_train, &t.cfg, 1));
+		cr_assert_eq(evaluator_measures(&evaluator_train, &t.cfg, 2), flips);
+		cr_assert_eq(evaluator_measures(&evaluator_train, &t.cfg, 3), noise);
+		cr_assert(flips ? r.error_flips != error : isnan(r.error_flips));
+		cr_assert(noise ? r.error_noise != error : isnan(r.error_noise));
+	}
 	arena_free(&t.a);
 }
 

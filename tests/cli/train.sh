@@ -76,4 +76,26 @@ is "series: recipe of the results with a key set" "$? $(grep -o 'trained 2 epoch
 "$nasc" train series.json --id error --set train.epochs=0 >out 2>err
 is "series: recipe of the results with a key set wrong" "$? $(cat err)" \
 	"3 nasc: --set: epochs: 0 is outside [1, 10000] epochs"
+
+# Figures that are not measured are not reported, and the others stand under their own names.
+# Next to no flips, noise that drowns the series: one changes nothing, the other much.
+flips=evaluator.flips=1e-9
+noise=evaluator.noise=1e6
+search series.yaml --out flips.json --set $flips
+search series.yaml --out noise.json --set $noise
+search series.yaml --out both.json --set $flips --set $noise
+is "figures of a training without faults" "$("$nasc" pareto series.json --csv | head -n 1)" \
+	"file,id,knee,error,params,macs,weights_bytes,accuracy,nid"
+is "figures with flips" "$("$nasc" pareto flips.json --csv | head -n 1)" \
+	"file,id,knee,error,params,macs,weights_bytes,accuracy,error_flips,nid"
+is "figures with noise" "$("$nasc" pareto noise.json --csv | head -n 1)" \
+	"file,id,knee,error,params,macs,weights_bytes,accuracy,error_noise,nid"
+"$nasc" pareto both.json --csv | cut -d , -f 2- >both
+cut -d , -f 1-8,10 both >want
+"$nasc" pareto flips.json --csv | cut -d , -f 2- >got
+same "figures with flips: as with both" got want
+cut -d , -f 1-7,9,10 both >want
+"$nasc" pareto noise.json --csv | cut -d , -f 2- >got
+same "figures with noise: as with both" got want
+is "of which one kind hurts" "$(sed -n 2p both | awk -F , '{ print ($8 == $3), ($9 > $3) }')" "1 1"
 done_testing
