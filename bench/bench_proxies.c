@@ -171,8 +171,6 @@ static void report(const struct bench *b, const char *name, const double *value,
 	for (int i = 0; i < 3; i++)
 		r[i] = correlate(value, b->accuracy, b->accuracy, accuracy_of_best(b, part[i]),
 				 b->n);
-	if (isnan(r[0].rho)) /* an ensemble's figure of what is no member of it */
-		return;
 	if (b->json)
 		printf("{\"proxy\": \"%s\", \"cells\": %zu, \"failed\": %zu, \"rho\": %.3f, "
 		       "\"tau\": %.3f, \"rho_best_20\": %.3f, \"tau_best_20\": %.3f, "
@@ -270,7 +268,8 @@ static void evaluator_run(struct bench *b, const struct evaluator_ops *ops)
 								: -result.value[k];
 	}
 	for (size_t k = 0; k < ops->n_metrics; k++)
-		report(b, ops->metric[k].key, value[k], failed, processor_s() - start);
+		if (evaluator_measures(ops, e.cfg, k))
+			report(b, ops->metric[k].key, value[k], failed, processor_s() - start);
 	if (ops->worker_close)
 		ops->worker_close(&e, worker);
 	if (ops->close)

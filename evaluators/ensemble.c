@@ -10,18 +10,44 @@
  * with synflow, jacob_cov and snip; naswot in the place of snip ranks NAS-Bench-201
  * better. */
 
-extern const struct evaluator_ops evaluator_grad_norm, evaluator_jacob_cov, evaluator_macs,
-	evaluator_naswot, evaluator_params, evaluator_snip, evaluator_swap, evaluator_synflow,
-	evaluator_zen, evaluator_zico;
+/* The proxies that there are, and the figure of each. */
+#define PROXY_LIST(X)                                                                              \
+	X(grad_norm, "grad_norm")                                                                  \
+	X(jacob_cov, "jacob_cov")                                                                  \
+	X(macs, "macs_proxy")                                                                      \
+	X(naswot, "naswot")                                                                        \
+	X(params, "params_proxy")                                                                  \
+	X(snip, "snip")                                                                            \
+	X(swap, "swap")                                                                            \
+	X(synflow, "synflow")                                                                      \
+	X(zen, "zen")                                                                              \
+	X(zico, "zico")
+
+#define X(name, figure) extern const struct evaluator_ops evaluator_##name;
+PROXY_LIST(X)
+#undef X
+
 static const struct evaluator_ops *const all[] = {
-	&evaluator_grad_norm, &evaluator_jacob_cov, &evaluator_macs, &evaluator_naswot,
-	&evaluator_params,    &evaluator_snip,	    &evaluator_swap, &evaluator_synflow,
-	&evaluator_zen,	      &evaluator_zico,
+#define X(name, figure) &evaluator_##name,
+	PROXY_LIST(X)
+#undef X
 };
 #define N_ALL (sizeof all / sizeof *all)
-static const char *const names[N_ALL + 1] = { "grad_norm", "jacob_cov", "macs", "naswot",
-					      "params",	   "snip",	"swap", "synflow",
-					      "zen",	   "zico",	NULL };
+
+static const char *const names[N_ALL + 1] = {
+#define X(name, figure) #name,
+	PROXY_LIST(X)
+#undef X
+		NULL
+};
+
+static const struct metric ensemble_metrics[1 + N_ALL] = {
+	{ "ensemble", "ensemble", UNIT_NONE, true, false,
+	  "proxy: summed log-ranks of the members in a sample of the space" },
+#define X(name, figure) { figure, figure, UNIT_NONE, true, false, "proxy: as " #name " alone" },
+	PROXY_LIST(X)
+#undef X
+};
 
 struct ensemble_cfg {
 	uint64_t members;
@@ -47,9 +73,20 @@ struct team { /* a worker: one of each member */
 	void *worker[N_ALL];
 };
 
-static bool is_member(const struct evaluator *e, size_t i)
+static bool is_member(const struct ensemble_cfg *cfg, size_t i)
 {
-	return ((const struct ensemble_cfg *)e->cfg)->members >> i & 1;
+	return cfg->members >> i & 1;
+}
+
+static const char *only_with(const void *cfg, size_t metric)
+{
+	static const char *const member[N_ALL] = {
+#define X(name, figure) #name " among its members",
+		PROXY_LIST(X)
+#undef X
+	};
+
+	return metric == 0 || is_member(cfg, metric - 1) ? NULL : member[metric - 1];
 }
 
 static struct evaluator member_of(const struct evaluator *e, size_t i)
@@ -61,7 +98,7 @@ static struct evaluator member_of(const struct evaluator *e, size_t i)
 	return m;
 }
 
-/* More is better in each; result->value[1 ...] of all, 0 of those that are no members. */
+/* More is better in each. */
 static enum eval_outcome values(struct evaluator *e, void *worker,
 				const struct eval_request *request, struct eval_result *result,
 				double *value)
@@ -72,18 +109,17 @@ static enum eval_outcome values(struct evaluator *e, void *worker,
 	for (size_t i = 0; i < N_ALL; i++) {
 		struct evaluator m = member_of(e, i);
 		struct eval_result own = { .value = { 0 } };
-		enum eval_outcome outcome = EVAL_OK;
+		enum eval_outcome outcome;
 
-		if (is_member(e, i)) {
-			outcome = m.ops->run(&m, team->worker[i], request, &own);
-			value[n++] = own.value[0];
-		}
+		if (!is_member(e->cfg, i))
+			continue;
+		outcome = m.ops->run(&m, team->worker[i], request, &own);
 		if (outcome != EVAL_OK) {
 			snprintf(result->why, sizeof result->why, "%s: %.200s", m.ops->name,
 				 own.why);
 			return outcome;
 		}
-		result->value[1 + i] = own.value[0];
+		result->value[1 + i] = value[n++] = own.value[0];
 	}
 	return EVAL_OK;
 }
@@ -143,7 +179,7 @@ static enum nasc_status worker_open(struct evaluator *e, void **worker, struct n
 	for (size_t i = 0; i < N_ALL; i++) {
 		struct evaluator m = member_of(e, i);
 
-		if (is_member(e, i) && m.ops->worker_open &&
+		if (is_member(e->cfg, i) && m.ops->worker_open &&
 		    m.ops->worker_open(&m, &team->worker[i], err)) {
 			worker_close(e, team);
 			return err->code;
@@ -152,32 +188,13 @@ static enum nasc_status worker_open(struct evaluator *e, void **worker, struct n
 	return NASC_OK;
 }
 
-#define MEMBER(key)                                                                                \
-	{                                                                                          \
-		key, key, UNIT_NONE, true, false,                                                  \
-			"proxy: as " key " alone; 0 where it is no member"                         \
-	}
-static const struct metric ensemble_metrics[1 + N_ALL] = {
-	{ "ensemble", "ensemble", UNIT_NONE, true, false,
-	  "proxy: summed log-ranks of the members in a sample of the space" },
-	MEMBER("grad_norm"),
-	MEMBER("jacob_cov"),
-	MEMBER("macs_proxy"),
-	MEMBER("naswot"),
-	MEMBER("params_proxy"),
-	MEMBER("snip"),
-	MEMBER("swap"),
-	MEMBER("synflow"),
-	MEMBER("zen"),
-	MEMBER("zico"),
-};
-
 const struct evaluator_ops evaluator_ensemble = {
 	.name = "ensemble",
 	.summary = "proxy: several proxies as one, by their ranks in a sample of the space",
 	.source = "Lee & Ham, CVPR 2024, arXiv 2403.19232",
 	.metric = ensemble_metrics,
 	.n_metrics = 1 + N_ALL,
+	.only_with = only_with,
 	.provenance = "proxy: log-rank sum of proxies of the untrained network",
 	.needs_data = true,
 	.fields = ensemble_fields,

@@ -149,6 +149,10 @@ static const struct {
 	  "c.yaml:6: goal: evaluator 'train' measures 'error_noise' only with noise above 0" },
 	{ GOOD TRAIN ", noise: 0.1}\nreference: {error_flips: 0.2}\n",
 	  "c.yaml:6: reference: evaluator 'train' measures 'error_flips' only with flips above 0" },
+	{ SPACE "objectives: [ensemble, macs_proxy]\ndata: {directory: d}\n"
+		"evaluator: {type: ensemble, members: [params, swap]}\n",
+	  "c.yaml:2: objectives: evaluator 'ensemble' measures 'macs_proxy' only with macs among "
+	  "its members" },
 	{ GOOD "evaluator: {type: external, command: [no-such-program]}\n",
 	  "c.yaml:4: evaluator: command: no program 'no-such-program' that can be run in any "
 	  "directory of PATH" },

@@ -98,4 +98,10 @@ cut -d , -f 1-7,9,10 both >want
 "$nasc" pareto noise.json --csv | cut -d , -f 2- >got
 same "figures with noise: as with both" got want
 is "of which one kind hurts" "$(sed -n 2p both | awk -F , '{ print ($8 == $3), ($9 > $3) }')" "1 1"
+search series.yaml --out ensemble.json --set "evaluator={type: ensemble, members: [params, macs], reference: 2}" \
+	--set "objectives=[ensemble, macs]"
+"$nasc" pareto ensemble.json --csv | cut -d , -f 4- >figures
+is "figures of an ensemble: those of its members" "$(head -n 1 figures)" \
+	"ensemble,macs,params,weights_bytes,macs_proxy,params_proxy"
+is "each under its own name" "$(sed 1d figures | awk -F , '{ print ($2 == $5), ($3 == $6) }' | sort -u)" "1 1"
 done_testing
