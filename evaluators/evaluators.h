@@ -99,6 +99,7 @@ struct eval_result {
 };
 
 struct evaluator;
+struct proxy_method;
 struct evaluator_ops {
 	const char *name, *summary, *source;
 	const struct metric *metric;
@@ -133,6 +134,7 @@ struct evaluator_ops {
 	/* Before the thread ends that run was called on: a process it started ends then. */
 	void (*worker_close)(struct evaluator *e, void *worker);
 	void (*close)(struct evaluator *e); /* NULL when the arena suffices */
+	const struct proxy_method *method;  /* that run goes by, where it is proxy_run() */
 };
 struct evaluator {
 	const struct evaluator_ops *ops;

@@ -28,18 +28,12 @@ static double score(struct proxy *p, struct rng *rng)
 	return sum;
 }
 
-static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
-			     struct eval_result *result)
-{
-	static const struct proxy_method method = {
-		.use = PLAN_TRAIN,
-		.batches = 1,
-		.score = score,
-		.degenerate = "the gradient is not a finite number",
-	};
-
-	return proxy_run(e, worker, request, result, &method);
-}
+static const struct proxy_method grad_norm_method = {
+	.use = PLAN_TRAIN,
+	.batches = 1,
+	.score = score,
+	.degenerate = "the gradient is not a finite number",
+};
 
 static const struct metric grad_norm_metrics[] = {
 	{ "grad_norm", "grad_norm", UNIT_NONE, true, false,
@@ -58,6 +52,7 @@ const struct evaluator_ops evaluator_grad_norm = {
 	.cfg_size = sizeof(struct proxy_cfg),
 	.machine = proxy_machine,
 	.worker_open = proxy_open,
-	.run = run,
+	.run = proxy_run,
 	.worker_close = proxy_close,
+	.method = &grad_norm_method,
 };

@@ -106,19 +106,13 @@ static double score(struct proxy *p, struct rng *rng)
 	return score_of(p, s->a, s->diagonal);
 }
 
-static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
-			     struct eval_result *result)
-{
-	static const struct proxy_method method = {
-		.use = PLAN_INPUT_GRADIENT,
-		.batches = 1,
-		.begin = begin,
-		.score = score,
-		.degenerate = "an image does not change the logits",
-	};
-
-	return proxy_run(e, worker, request, result, &method);
-}
+static const struct proxy_method jacob_cov_method = {
+	.use = PLAN_INPUT_GRADIENT,
+	.batches = 1,
+	.begin = begin,
+	.score = score,
+	.degenerate = "an image does not change the logits",
+};
 
 static const struct metric jacob_cov_metrics[] = {
 	{ "jacob_cov", "jacob_cov", UNIT_NONE, true, false,
@@ -137,6 +131,7 @@ const struct evaluator_ops evaluator_jacob_cov = {
 	.cfg_size = sizeof(struct proxy_cfg),
 	.machine = proxy_machine,
 	.worker_open = proxy_open,
-	.run = run,
+	.run = proxy_run,
 	.worker_close = proxy_close,
+	.method = &jacob_cov_method,
 };

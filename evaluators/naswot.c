@@ -122,20 +122,14 @@ static double score(struct proxy *p, struct rng *rng)
 	return log_det(p, s->kernel);
 }
 
-static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
-			     struct eval_result *result)
-{
-	static const struct proxy_method method = {
-		.use = PLAN_FORWARD,
-		.bf16 = true,
-		.batches = 1,
-		.begin = begin,
-		.score = score,
-		.degenerate = "the kernel matrix is singular: two images open the same ReLUs",
-	};
-
-	return proxy_run(e, worker, request, result, &method);
-}
+static const struct proxy_method naswot_method = {
+	.use = PLAN_FORWARD,
+	.bf16 = true,
+	.batches = 1,
+	.begin = begin,
+	.score = score,
+	.degenerate = "the kernel matrix is singular: two images open the same ReLUs",
+};
 
 static const struct metric naswot_metrics[] = {
 	{ "naswot", "naswot", UNIT_NONE, true, false,
@@ -154,6 +148,7 @@ const struct evaluator_ops evaluator_naswot = {
 	.cfg_size = sizeof(struct proxy_cfg),
 	.machine = proxy_machine_bf16,
 	.worker_open = proxy_open,
-	.run = run,
+	.run = proxy_run,
 	.worker_close = proxy_close,
+	.method = &naswot_method,
 };

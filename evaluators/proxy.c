@@ -262,8 +262,9 @@ enum eval_outcome proxy_failed(const struct nasc_err *err, struct eval_result *r
 }
 
 enum eval_outcome proxy_run(struct evaluator *e, void *worker, const struct eval_request *request,
-			    struct eval_result *result, const struct proxy_method *method)
+			    struct eval_result *result)
 {
+	const struct proxy_method *method = e->ops->method;
 	struct proxy *p = worker;
 	struct arena_mark mark = arena_mark(&p->arena);
 	struct nasc_err err = { 0 };

@@ -5,8 +5,8 @@
 #include "rng.h"
 
 /* What zero-cost proxies share: a score of a network that has not been trained, from
- * one batch run through it. A proxy is a struct proxy_method; its evaluator's run
- * hands it to proxy_run(). */
+ * one batch run through it. A proxy is a struct proxy_method, the `method` of an
+ * evaluator whose run is proxy_run(). */
 
 struct proxy_cfg {
 	int64_t images, repeats, image_size;
@@ -63,7 +63,7 @@ enum nasc_status proxy_open(struct evaluator *e, void **worker, struct nasc_err 
 void proxy_close(struct evaluator *e, void *worker);
 /* value[0]: mean of the scores over the repeats. */
 enum eval_outcome proxy_run(struct evaluator *e, void *worker, const struct eval_request *request,
-			    struct eval_result *result, const struct proxy_method *method);
+			    struct eval_result *result);
 /* The outcome of @err for a candidate that cannot be scored. */
 enum eval_outcome proxy_failed(const struct nasc_err *err, struct eval_result *result);
 void proxy_machine(const void *cfg, char text[128]);	  /* in f32 */

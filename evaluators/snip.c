@@ -27,18 +27,12 @@ static double score(struct proxy *p, struct rng *rng)
 	return sum;
 }
 
-static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
-			     struct eval_result *result)
-{
-	static const struct proxy_method method = {
-		.use = PLAN_TRAIN,
-		.batches = 1,
-		.score = score,
-		.degenerate = "the gradient is not a finite number",
-	};
-
-	return proxy_run(e, worker, request, result, &method);
-}
+static const struct proxy_method snip_method = {
+	.use = PLAN_TRAIN,
+	.batches = 1,
+	.score = score,
+	.degenerate = "the gradient is not a finite number",
+};
 
 static const struct metric snip_metrics[] = {
 	{ "snip", "snip", UNIT_NONE, true, false,
@@ -57,6 +51,7 @@ const struct evaluator_ops evaluator_snip = {
 	.cfg_size = sizeof(struct proxy_cfg),
 	.machine = proxy_machine,
 	.worker_open = proxy_open,
-	.run = run,
+	.run = proxy_run,
 	.worker_close = proxy_close,
+	.method = &snip_method,
 };

@@ -76,19 +76,13 @@ static double score(struct proxy *p, struct rng *rng)
 	return (double)s->n;
 }
 
-static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
-			     struct eval_result *result)
-{
-	static const struct proxy_method method = {
-		.use = PLAN_FORWARD,
-		.batches = 1,
-		.begin = begin,
-		.score = score,
-		.degenerate = "the score is not a finite number",
-	};
-
-	return proxy_run(e, worker, request, result, &method);
-}
+static const struct proxy_method swap_method = {
+	.use = PLAN_FORWARD,
+	.batches = 1,
+	.begin = begin,
+	.score = score,
+	.degenerate = "the score is not a finite number",
+};
 
 static const struct metric swap_metrics[] = {
 	{ "swap", "swap", UNIT_NONE, true, false,
@@ -107,6 +101,7 @@ const struct evaluator_ops evaluator_swap = {
 	.cfg_size = sizeof(struct proxy_cfg),
 	.machine = proxy_machine,
 	.worker_open = proxy_open,
-	.run = run,
+	.run = proxy_run,
 	.worker_close = proxy_close,
+	.method = &swap_method,
 };

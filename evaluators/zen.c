@@ -69,20 +69,14 @@ static double score(struct proxy *p, struct rng *rng)
 	return log(moved / p->plan.images) + scale;
 }
 
-static enum eval_outcome run(struct evaluator *e, void *worker, const struct eval_request *request,
-			     struct eval_result *result)
-{
-	static const struct proxy_method method = {
-		.use = PLAN_FORWARD,
-		.weights = PROXY_UNIT,
-		.features = true,
-		.score = score,
-		.begin = begin,
-		.degenerate = "the features do not change with the image, or grow out of range",
-	};
-
-	return proxy_run(e, worker, request, result, &method);
-}
+static const struct proxy_method zen_method = {
+	.use = PLAN_FORWARD,
+	.weights = PROXY_UNIT,
+	.features = true,
+	.score = score,
+	.begin = begin,
+	.degenerate = "the features do not change with the image, or grow out of range",
+};
 
 static const struct metric zen_metrics[] = {
 	{ "zen", "zen", UNIT_NONE, true, false,
@@ -101,6 +95,7 @@ const struct evaluator_ops evaluator_zen = {
 	.cfg_size = sizeof(struct proxy_cfg),
 	.machine = proxy_machine,
 	.worker_open = proxy_open,
-	.run = run,
+	.run = proxy_run,
 	.worker_close = proxy_close,
+	.method = &zen_method,
 };
