@@ -3,18 +3,29 @@
 #include <stdint.h>
 #include <string.h>
 
-void distinct_init(struct distinct *d, size_t n_vars, size_t most, struct arena *arena)
+#define REDRAWS_MAX 16
+
+void distinct_init(struct distinct *d, const struct search_domain *domain, size_t most,
+		   struct arena *arena)
 {
 	size_t slots = 4;
 
+	*d = (struct distinct){ .domain = domain };
+	if (!variation_all_integer(domain))
+		return;
 	while (slots < 2 * most)
 		slots *= 2;
-	*d = (struct distinct){ n_vars, slots - 1, ARENA_NEW(arena, const double *, slots) };
+	d->mask = slots - 1;
+	d->slot = ARENA_NEW(arena, const double *, slots);
 }
 
-void distinct_clear(struct distinct *d)
+void distinct_reset(struct distinct *d, const double *x, size_t n)
 {
+	if (!d->slot)
+		return;
 	memset(d->slot, 0, (d->mask + 1) * sizeof *d->slot);
+	for (size_t i = 0; i < n; i++)
+		distinct_add(d, x + i * d->domain->n_vars);
 }
 
 static uint64_t hash(const double *x, size_t n)
@@ -42,11 +53,23 @@ static bool equal(const double *a, const double *b, size_t n)
 
 bool distinct_add(struct distinct *d, const double *x)
 {
-	size_t at = hash(x, d->n_vars) & d->mask;
+	size_t n = d->domain->n_vars, at;
 
-	for (; d->slot[at]; at = (at + 1) & d->mask)
-		if (equal(d->slot[at], x, d->n_vars))
+	if (!d->slot)
+		return true;
+	for (at = hash(x, n) & d->mask; d->slot[at]; at = (at + 1) & d->mask)
+		if (equal(d->slot[at], x, n))
 			return false;
 	d->slot[at] = x;
 	return true;
+}
+
+void distinct_add_new(struct distinct *d, const struct variation_cfg *vary, struct rng *rng,
+		      double *x)
+{
+	for (int i = 0; !distinct_add(d, x) && i < REDRAWS_MAX; i++)
+		if (vary)
+			variation_mutate(d->domain, vary, rng, x);
+		else
+			variation_sample(d->domain, rng, x);
 }

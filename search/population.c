@@ -4,9 +4,6 @@
 
 #include "rank.h"
 
-/* Redraws of an offspring that is already in the population. */
-#define REDRAWS_MAX 16
-
 void population_init(struct search *s, population_select_fn *select)
 {
 	const struct population_cfg *cfg = s->cfg;
@@ -23,13 +20,11 @@ void population_init(struct search *s, population_select_fn *select)
 		.pool = ARENA_NEW(s->arena, uint32_t, size),
 		.pool_used = size,
 		.second = ARENA_NEW(s->arena, double, n_vars),
-		.distinct = variation_all_integer(s->domain),
 		.select = select,
 	};
 	for (size_t i = 0; i < size; i++)
 		p->pool[i] = (uint32_t)i;
-	if (p->distinct)
-		distinct_init(&p->seen, n_vars, 2 * size, s->arena);
+	distinct_init(&p->seen, s->domain, 2 * size, s->arena);
 }
 
 size_t population_batch(const struct search *s)
@@ -81,11 +76,7 @@ size_t population_ask(struct search *s, double *x, size_t cap)
 	bool first = p->n < p->size;
 
 	n = n < cap ? n : cap;
-	if (p->distinct) {
-		distinct_clear(&p->seen);
-		for (size_t i = 0; i < p->n; i++)
-			distinct_add(&p->seen, p->x + i * n_vars);
-	}
+	distinct_reset(&p->seen, p->x, p->n);
 	for (size_t i = 0; i < n; i++) {
 		double *child = x + i * n_vars;
 
@@ -93,14 +84,7 @@ size_t population_ask(struct search *s, double *x, size_t cap)
 			variation_sample(s->domain, s->rng, child);
 		else if (i % 2 == 0)
 			make_pair(s, child, i + 1 < n ? child + n_vars : p->second);
-		for (int t = 0; p->distinct && !distinct_add(&p->seen, child); t++) {
-			if (t == REDRAWS_MAX)
-				break;
-			if (first)
-				variation_sample(s->domain, s->rng, child);
-			else
-				variation_mutate(s->domain, &cfg->vary, s->rng, child);
-		}
+		distinct_add_new(&p->seen, first ? NULL : &cfg->vary, s->rng, child);
 	}
 	return n;
 }

@@ -30,8 +30,7 @@ struct population {
 	uint32_t *pool;		   /* size: parents of the coming tournaments, each once ... */
 	size_t pool_used;	   /* ... until the pool is used up and shuffled again */
 	double *second;		   /* n_vars: the other child of the last pair */
-	bool distinct;		   /* all variables are integers: offspring must be new */
-	struct distinct seen;
+	struct distinct seen;	   /* among which offspring must be new */
 	population_select_fn *select;
 };
 

@@ -20,18 +20,14 @@ static const struct cfg_field sms_fields[] = {
 	CFG_END,
 };
 
-/* Redraws of an offspring that is already in the population. */
-#define REDRAWS_MAX 16
-
 struct sms_state {
 	size_t size, n; /* of the population: wanted, there */
 	/* size + 1 rows: the one behind the population is the newcomer's */
 	double *x, *f, *violation;
 	uint32_t *dominators; /* of feasible rows: how many feasible rows dominate it */
 	struct contribution front;
-	double *mate;  /* n_vars: the other child */
-	bool distinct; /* all variables are integers: offspring must be new */
-	struct distinct seen;
+	double *mate;	      /* n_vars: the other child */
+	struct distinct seen; /* among which offspring must be new */
 };
 
 static enum nasc_status sms_open(struct search *s, struct nasc_err *err)
@@ -49,9 +45,7 @@ static enum nasc_status sms_open(struct search *s, struct nasc_err *err)
 	st->dominators = ARENA_NEW(s->arena, uint32_t, rows);
 	contribution_init(&st->front, m, rows, s->arena);
 	st->mate = ARENA_NEW(s->arena, double, n_vars);
-	st->distinct = variation_all_integer(s->domain);
-	if (st->distinct)
-		distinct_init(&st->seen, n_vars, st->size + (size_t)cfg->batch, s->arena);
+	distinct_init(&st->seen, s->domain, st->size + (size_t)cfg->batch, s->arena);
 	return NASC_OK;
 }
 
@@ -94,11 +88,7 @@ static size_t sms_ask(struct search *s, double *x, size_t cap)
 	bool first = st->n < st->size;
 
 	n = n < cap ? n : cap;
-	if (st->distinct) {
-		distinct_clear(&st->seen);
-		for (size_t i = 0; i < st->n; i++)
-			distinct_add(&st->seen, st->x + i * n_vars);
-	}
+	distinct_reset(&st->seen, st->x, st->n);
 	for (size_t i = 0; i < n; i++) {
 		double *child = x + i * n_vars;
 
@@ -106,14 +96,7 @@ static size_t sms_ask(struct search *s, double *x, size_t cap)
 			variation_sample(s->domain, s->rng, child);
 		else
 			make_child(s, child);
-		for (int t = 0; st->distinct && !distinct_add(&st->seen, child); t++) {
-			if (t == REDRAWS_MAX)
-				break;
-			if (first)
-				variation_sample(s->domain, s->rng, child);
-			else
-				variation_mutate(s->domain, &cfg->vary, s->rng, child);
-		}
+		distinct_add_new(&st->seen, first ? NULL : &cfg->vary, s->rng, child);
 	}
 	return n;
 }

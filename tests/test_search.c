@@ -209,17 +209,70 @@ Test(sets, clusters_leave_their_middle)
 	arena_free(&a);
 }
 
+static const struct search_var binary[2] = { { .hi = 1, .integer = true },
+					     { .hi = 1, .integer = true } };
+
 Test(sets, distinct_goes_by_value)
 {
 	const double x[][2] = { { 0, 1 }, { 1, 0 }, { -0.0, 1 } };
+	const struct search_domain domain = { .n_vars = 2, .var = binary };
 	struct arena a = { 0 };
 	struct distinct d;
 
-	distinct_init(&d, 2, 3, &a);
+	distinct_init(&d, &domain, 3, &a);
 	cr_assert(distinct_add(&d, x[0]));
 	cr_assert(distinct_add(&d, x[1]));
 	cr_assert_not(distinct_add(&d, x[2]));
-	distinct_clear(&d);
+	distinct_reset(&d, x[1], 1);
 	cr_assert(distinct_add(&d, x[2]));
+	cr_assert_not(distinct_add(&d, x[1]));
+	arena_free(&a);
+}
+
+static void count_one(double *x, void *ctx)
+{
+	(void)x;
+	++*(int *)ctx;
+}
+
+/* Of the four vectors of two bits three are there, then all; reals are never told apart. */
+Test(sets, offspring_are_redrawn_until_new)
+{
+	const double x[][2] = { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } };
+	const struct search_var reals[2] = { { .hi = 1 }, { .hi = 1, .integer = true } };
+	const struct variation_cfg vary = { .mutation_rate = 0.5 };
+	int drawn = 0;
+	struct search_domain domain = {
+		.n_vars = 2, .var = binary, .canonical = count_one, .ctx = &drawn
+	};
+	struct arena a = { 0 };
+	struct distinct d;
+	struct rng rng;
+
+	rng_seed(&rng, 1, 2);
+	distinct_init(&d, &domain, 5, &a);
+	for (int i = 0; i < 10; i++)
+		for (int mutated = 0; mutated < 2; mutated++) {
+			double child[2] = { 0, 1 };
+
+			drawn = 0;
+			distinct_reset(&d, x[0], 3);
+			distinct_add_new(&d, mutated ? &vary : NULL, &rng, child);
+			cr_assert(child[0] == 1 && child[1] == 1);
+			cr_assert(drawn >= 1 && drawn <= 16);
+			drawn = 0;
+			distinct_add_new(&d, mutated ? &vary : NULL, &rng, child);
+			cr_assert_eq(drawn, 16);
+		}
+	domain.var = reals;
+	distinct_init(&d, &domain, 5, &a);
+	drawn = 0;
+	for (int i = 0; i < 2; i++) {
+		double child[2] = { 0, 1 };
+
+		distinct_reset(&d, x[0], 3);
+		distinct_add_new(&d, &vary, &rng, child);
+		cr_assert(drawn == 0 && child[0] == 0 && child[1] == 1);
+	}
 	arena_free(&a);
 }
