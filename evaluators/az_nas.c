@@ -251,7 +251,7 @@ static enum nasc_status blocks_make(struct proxy *p, struct blocks *b, struct na
 	uint32_t *end;
 	bool *live;
 
-	st = proxy_network(p->cfg, p->request->net, &p->arena, &net, err);
+	st = plan_resize(p->request->net, p->cfg->image_size, &p->arena, &net, err);
 	if (!st)
 		st = proxy_features(&p->arena, &net, err);
 	if (st)

@@ -164,6 +164,10 @@ struct plan {
 	size_t n_part; /* f32 in the largest weight gradient that is summed from parts */
 };
 
+/* @net as it reads images of @size pixels, or series of that length; 0: of its own input.
+ * NASC_CONFIG: an operator does not fit. */
+enum nasc_status plan_resize(const struct network *net, int64_t size, struct arena *a,
+			     struct network *out, struct nasc_err *err);
 /* Lower @net for shards of @images images. Everything but oneDNN's objects is in
  * @a. NASC_CONFIG: the network cannot be trained (a softmax before its end);
  * NASC_FAIL: oneDNN cannot run it well. */

@@ -316,6 +316,16 @@ void plan_machine(bool bf16, char text[128])
 		 direct_choose(bf16) ? ", own convolutions" : "");
 }
 
+enum nasc_status plan_resize(const struct network *net, int64_t size, struct arena *a,
+			     struct network *out, struct nasc_err *err)
+{
+	if (size)
+		return network_resize(net, net->input.h == 1 ? 1 : (uint32_t)size, (uint32_t)size,
+				      a, out, err);
+	*out = *net;
+	return NASC_OK;
+}
+
 enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf16,
 			     enum plan_use use, struct arena *a, struct plan *out,
 			     struct nasc_err *err)

@@ -40,17 +40,6 @@ void proxy_machine_bf16(const void *cfg, char text[128])
 
 /* ---- networks ------------------------------------------------------------------- */
 
-enum nasc_status proxy_network(const struct proxy_cfg *cfg, const struct network *net,
-			       struct arena *a, struct network *out, struct nasc_err *err)
-{
-	uint32_t size = (uint32_t)cfg->image_size;
-
-	if (size)
-		return network_resize(net, net->input.h == 1 ? 1 : size, size, a, out, err);
-	*out = *net;
-	return NASC_OK;
-}
-
 /* What the last global average pool reads becomes the output. */
 enum nasc_status proxy_features(struct arena *a, struct network *net, struct nasc_err *err)
 {
@@ -223,7 +212,7 @@ static enum nasc_status network_open(struct proxy *p, const struct evaluator *e,
 
 	if (m->batches && n > e->train->n / m->batches)
 		n = e->train->n / m->batches;
-	if (proxy_network(p->cfg, p->request->net, &p->arena, &net, err))
+	if (plan_resize(p->request->net, p->cfg->image_size, &p->arena, &net, err))
 		return err->code;
 	if (m->batches && net.input.c != e->train->shape.c)
 		return nasc_fail(err, NASC_CONFIG,

@@ -69,9 +69,6 @@ enum eval_outcome proxy_failed(const struct nasc_err *err, struct eval_result *r
 void proxy_machine(const void *cfg, char text[128]);	  /* in f32 */
 void proxy_machine_bf16(const void *cfg, char text[128]); /* with method->bf16 */
 
-/* @net as it is run: resized by cfg->image_size. */
-enum nasc_status proxy_network(const struct proxy_cfg *cfg, const struct network *net,
-			       struct arena *a, struct network *out, struct nasc_err *err);
 /* @net up to what its last global average pool reads. */
 enum nasc_status proxy_features(struct arena *a, struct network *net, struct nasc_err *err);
 /* Plan, model and runner of @net in @p->arena. */

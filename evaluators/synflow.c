@@ -327,7 +327,8 @@ static enum eval_outcome score(const struct proxy_cfg *cfg, const struct eval_re
 	struct rng init;
 	double sum = 0;
 
-	if (proxy_network(cfg, request->net, a, &net, err) || memory_fits(flow_bytes(&net), err))
+	if (plan_resize(request->net, cfg->image_size, a, &net, err) ||
+	    memory_fits(flow_bytes(&net), err))
 		return EVAL_FAILED;
 	flow_make(&f, &net, a);
 	rng_stream(&init, request->seed, RNG_INIT, request->id);

@@ -189,11 +189,8 @@ static enum nasc_status job_open(struct job *j, int64_t size, struct nasc_err *e
 	unsigned threads = q->threads ? q->threads : 1;
 	enum nasc_status st;
 
-	j->net = *q->net;
-	if (size && network_resize(q->net, q->net->input.h == 1 ? 1 : (uint32_t)size,
-				   (uint32_t)size, &j->arena, &j->net, err))
-		return err->code;
-	if (job_check(j->cfg, &j->net, q->train, err))
+	if (plan_resize(q->net, size, &j->arena, &j->net, err) ||
+	    job_check(j->cfg, &j->net, q->train, err))
 		return err->code;
 	job_sizes(j);
 	conv_use_one_thread();
