@@ -93,6 +93,45 @@ static void print_keeping(const struct study_config *c)
 	putchar('\n');
 }
 
+/* What it takes to train with several --jobs. Only a candidate that keeps the bounds gets a
+ * worker, so the largest network of the space would say too much. */
+static void print_worker(const struct study *s)
+{
+	enum { ASKED = 16, DRAWN = 1000 };
+	const struct evaluator_ops *e = s->config->evaluator;
+	struct arena a = { 0 };
+	double most = 0;
+	char bytes[32];
+	struct rng rng;
+	int n = 0;
+
+	rng_stream(&rng, s->config->seed, RNG_SAMPLE, 0);
+	for (int i = 0; i < DRAWN && n < ASKED; i++) {
+		struct arena_mark mark = arena_mark(&a);
+		uint32_t *gene = ARENA_NEW(&a, uint32_t, s->space.n_genes);
+		double value[STUDY_MAX_METRICS];
+		struct nasc_err err = { 0 };
+		struct network net;
+		uint64_t bounds;
+
+		space_sample(&s->space, &rng, gene);
+		s->space.ops->decode(&s->space, gene, &a, &net);
+		if (!study_costs(s, &net, &a, value, &bounds, &err) &&
+		    study_violation(s, value, false, NULL) == 0) {
+			most = fmax(most, e->worker_bytes(s->config->evaluator_cfg, &net));
+			n++;
+		}
+		arena_rewind(&a, mark);
+	}
+	arena_free(&a);
+	if (n)
+		printf("  worker      %s of tensors, weights and gradients for the largest of %d "
+		       "random networks within the bounds\n",
+		       unit_format(most, UNIT_BYTE, bytes, sizeof bytes), n);
+	else
+		printf("  worker      none of %d random networks is within the bounds\n", DRAWN);
+}
+
 static void print_plan(const struct study *s)
 {
 	const struct study_config *c = s->config;
@@ -107,6 +146,8 @@ static void print_plan(const struct study *s)
 			printf("  data        %s\n", c->data.directory);
 		printf("  evaluator   %s\n",
 		       c->evaluator ? c->evaluator->name : "none: costs only");
+		if (c->evaluator && c->evaluator->worker_bytes)
+			print_worker(s);
 		if (s->rungs.n)
 			print_rungs(s);
 		for (size_t i = 1; i < s->n_models; i++)

@@ -121,6 +121,9 @@ struct evaluator_ops {
 	/* What of this machine and its libraries the answers depend on, in a few words: a
 	 * journal keeps to it. NULL: nothing. */
 	void (*machine)(const void *cfg, char text[128]);
+	/* Bytes that a worker takes for tensors, weights and gradients while it evaluates @net,
+	 * planned, nothing run; NAN: it cannot. NULL: not known. */
+	double (*worker_bytes)(const void *cfg, const struct network *net);
 	enum nasc_status (*open)(struct evaluator *e, struct nasc_err *err); /* NULL: no state */
 	/* Hash of the files that open has read: a journal keeps to it. NULL: none. */
 	uint64_t (*contents)(const struct evaluator *e);

@@ -1,6 +1,7 @@
 #include "engine.h"
 #include "trainer.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *const optimizer_names[] = { "sgd", "adamw", NULL };
@@ -151,6 +152,26 @@ static void machine(const void *cfg, char text[128])
 	plan_machine(trainer_bf16(cfg), text);
 }
 
+/* Of the whole training, with images enough for a batch. */
+static double worker_bytes(const void *cfg, const struct network *net)
+{
+	const struct train_cfg *c = cfg;
+	struct arena a = { 0 };
+	struct nasc_err err = { 0 };
+	struct network resized;
+	struct plan plan = { 0 };
+	double bytes = (double)NAN;
+
+	conv_use_one_thread();
+	if (!plan_resize(net, c->image_size, &a, &resized, &err) &&
+	    !plan_create(&resized, (uint32_t)c->shard, trainer_bf16(c), PLAN_TRAIN, &a, &plan,
+			 &err))
+		bytes = plan_bytes(&plan, 1, (size_t)(c->batch / c->shard));
+	plan_release(&plan);
+	arena_free(&a);
+	return bytes;
+}
+
 static enum nasc_status open(struct evaluator *e, struct nasc_err *err)
 {
 	if (!e->validation || e->validation->n == 0)
@@ -212,6 +233,7 @@ const struct evaluator_ops evaluator_train = {
 	.in_parts = true,
 	.check = check,
 	.machine = machine,
+	.worker_bytes = worker_bytes,
 	.open = open,
 	.run = run,
 };

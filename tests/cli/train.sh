@@ -104,4 +104,21 @@ search series.yaml --out ensemble.json --set "evaluator={type: ensemble, members
 is "figures of an ensemble: those of its members" "$(head -n 1 figures)" \
 	"ensemble,macs,params,weights_bytes,macs_proxy,params_proxy"
 is "each under its own name" "$(sed 1d figures | awk -F , '{ print ($2 == $5), ($3 == $6) }' | sort -u)" "1 1"
+
+# What a worker takes is planned by check as it is then found by train: a space of one network.
+cat >one.yaml <<'YAML'
+space: {type: densenet, blocks: 1, layers: 2, growth: 4, kernel: 3, bottleneck: off, stem_width: 8, stem_kernel: 3,
+  stem_stride: 1, bottleneck_factor: 2, compression: 50, activation: relu, transition_pool: avg}
+data: {format: npy, inputs: series, directory: series, validation: 0.5}
+evaluator: {type: train, image_size: 16, batch: 4, shard: 2, precision: f32}
+objectives: [error, params]
+stop: {evaluations: 1}
+train: {epochs: 1, image_size: 16, batch: 4, shard: 2, precision: f32}
+YAML
+search one.yaml --out one.json
+planned=$("$nasc" check one.yaml | sed -n 's/^  worker  *\(.*\) of tensors.* of 16 .*/\1/p')
+is "memory of a worker, planned and found" "$planned of memory a worker" \
+	"$("$nasc" train one.json --id 0 2>err | sed -n 's/^trained.*; //p')"
+is "no network within the bounds" "$("$nasc" check one.yaml --set 'constraints={params: "<= 1"}' | grep '^  worker')" \
+	"  worker      none of 1000 random networks is within the bounds"
 done_testing
