@@ -6,10 +6,11 @@
  * correlation with the accuracy, over all, over the best fifth and over the best tenth
  * by accuracy; networks a second of processor time, by one thread.
  *
- * usage: proxies --table nb201_zc_725.csv --images DIR [--json] [--cells N]
- *                [--set NAME=YAML ...] [NAME ...]
- * DIR holds data_batch_1.bin ... of CIFAR-10. --set gives an evaluator other keys:
- * --set "naswot={repeats: 1}". NAME: these only. */
+ * usage: proxies --table nb201_zc_725.csv --images DIR [--json] [--cells N] [--seed N]
+ *                [--values FILE] [--set NAME=YAML ...] [NAME ...]
+ * DIR holds data_batch_1.bin ... of CIFAR-10. --seed: of weights, images and reference
+ * networks (1). --values: every cell's scores as rows "proxy,cell,accuracy,score". --set
+ * gives an evaluator other keys: --set "naswot={repeats: 1}". NAME: these only. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +22,11 @@
 #include "space.h"
 
 #define CELLS_MAX    1024
-#define SEED	     1
 #define SETTINGS_MAX 16
 
 struct bench {
+	uint64_t seed;
+	FILE *values; /* or NULL */
 	struct arena arena;
 	struct dataset train, validation;
 	struct space space;
@@ -90,7 +92,7 @@ static void data_open(struct bench *b, const char *directory)
 	snprintf(text, sizeof text, "{format: cifar10, directory: %s}", directory);
 	if (yaml_parse("--images", text, strlen(text), &b->arena, &doc, &err) ||
 	    cfg_load(data_fields, &doc, doc.root, NULL, &b->arena, cfg, sizeof *cfg, &err) ||
-	    dataset_open_train(cfg, SEED, &b->arena, &b->train, &b->validation, &err))
+	    dataset_open_train(cfg, b->seed, &b->arena, &b->train, &b->validation, &err))
 		die(directory, err.msg);
 }
 
@@ -171,6 +173,12 @@ static void report(const struct bench *b, const char *name, const double *value,
 	for (int i = 0; i < 3; i++)
 		r[i] = correlate(value, b->accuracy, b->accuracy, accuracy_of_best(b, part[i]),
 				 b->n);
+	for (size_t i = 0; i < b->n && b->values; i++) {
+		const uint32_t *g = b->gene[i];
+
+		fprintf(b->values, "%s,%u%u%u%u%u%u,%g,%.17g\n", name, g[0], g[1], g[2], g[3], g[4],
+			g[5], b->accuracy[i], value[i]);
+	}
 	if (b->json)
 		printf("{\"proxy\": \"%s\", \"cells\": %zu, \"failed\": %zu, \"rho\": %.3f, "
 		       "\"tau\": %.3f, \"rho_best_20\": %.3f, \"tau_best_20\": %.3f, "
@@ -235,7 +243,7 @@ static bool score(struct bench *b, struct evaluator *e, void *worker, size_t i,
 {
 	struct arena_mark mark = arena_mark(&b->arena);
 	struct network net;
-	struct eval_request request = { .id = i, .seed = SEED, .net = &net };
+	struct eval_request request = { .id = i, .seed = b->seed, .net = &net };
 	enum eval_outcome outcome;
 
 	b->space.ops->decode(&b->space, b->gene[i], &b->arena, &net);
@@ -283,8 +291,8 @@ static bool is_proxy(const struct evaluator_ops *ops)
 
 int main(int argc, char **argv)
 {
-	const char *table = NULL, *images = NULL;
-	static struct bench b;
+	const char *table = NULL, *images = NULL, *values = NULL;
+	static struct bench b = { .seed = 1 };
 	size_t most = CELLS_MAX;
 	bool named = false;
 
@@ -299,6 +307,10 @@ int main(int argc, char **argv)
 			images = value, i++;
 		else if (strcmp(argv[i], "--cells") == 0)
 			most = strtoul(value, NULL, 10), i++;
+		else if (strcmp(argv[i], "--seed") == 0)
+			b.seed = strtoull(value, NULL, 10), i++;
+		else if (strcmp(argv[i], "--values") == 0)
+			values = value, i++;
 		else if (strcmp(argv[i], "--set") == 0 && b.n_settings < SETTINGS_MAX)
 			b.setting[b.n_settings++] = value, i++;
 		else if (!evaluator_find(argv[i]))
@@ -308,6 +320,8 @@ int main(int argc, char **argv)
 	}
 	if (!table || !images)
 		die("usage", "proxies --table CSV --images DIR [--json] [--cells N] [NAME ...]");
+	if (values && !(b.values = fopen(values, "w")))
+		die(values, "cannot be written");
 	table_read(&b, table, most < CELLS_MAX ? most : CELLS_MAX);
 	data_open(&b, images);
 	space_make(&b);
@@ -319,6 +333,8 @@ int main(int argc, char **argv)
 		if (wanted)
 			evaluator_run(&b, evaluator_registry[k]);
 	}
+	if (b.values && fclose(b.values))
+		die(values, "cannot be written");
 	arena_free(&b.arena);
 	return 0;
 }

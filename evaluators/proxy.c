@@ -83,15 +83,10 @@ void proxy_release(struct proxy *p)
 
 /* ---- weights ---------------------------------------------------------------------- */
 
-static double standard_deviation(const struct param *q, enum proxy_weights weights)
+/* Two numbers, uniform in [-@most, @most], of one draw. */
+static void row_uniform(float *w, size_t n, double most, struct rng *rng)
 {
-	return weights == PROXY_UNIT ? 1 : sqrt((q->dense ? 1 : 2) / q->fan_in);
-}
-
-/* Two numbers, uniform in [-1, 1], of one draw. */
-static void row_uniform(float *w, size_t n, double std, struct rng *rng)
-{
-	float bound = (float)(sqrt(3) * std) * 0x1p-31f;
+	float bound = (float)most * 0x1p-31f;
 
 	for (size_t i = 0; i < n; i += 2) {
 		uint64_t bits = rng_u64(rng);
@@ -102,10 +97,13 @@ static void row_uniform(float *w, size_t n, double std, struct rng *rng)
 	}
 }
 
-static void row_draw(float *w, size_t n, double std, enum proxy_weights weights, struct rng *rng)
+static void row_draw(float *w, size_t n, const struct param *q, enum proxy_weights weights,
+		     struct rng *rng)
 {
+	double std = weights == PROXY_UNIT ? 1 : sqrt((q->dense ? 1 : 2) / q->fan_in);
+
 	if (weights == PROXY_UNIFORM)
-		row_uniform(w, n, std, rng);
+		row_uniform(w, n, 1 / sqrt(q->fan_in), rng);
 	else
 		for (size_t i = 0; i < n; i++)
 			w[i] = (float)(std * rng_normal(rng));
@@ -115,14 +113,13 @@ static void row_draw(float *w, size_t n, double std, enum proxy_weights weights,
 static void weights_draw(float *all, const struct param *q, enum proxy_weights weights,
 			 struct rng *rng)
 {
-	double std = standard_deviation(q, weights);
 	uint32_t in = q->in / q->groups, out = q->out / q->groups;
 
 	for (size_t tap = 0; tap < q->taps; tap++)
 		for (uint32_t i = 0; i < q->in; i++)
 			row_draw(all + q->at + (tap * q->in_stored + i) * q->out_stored +
 					 (q->groups > 1 ? i / in * out : 0),
-				 out, std, weights, rng);
+				 out, q, weights, rng);
 }
 
 void proxy_draw(struct proxy *p, enum proxy_weights weights, struct rng *rng)

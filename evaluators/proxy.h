@@ -22,10 +22,11 @@ struct proxy_cfg {
 		      "height and width to run at; 0: the network's own input")
 
 /* Initial weights of convolutions and dense layers; batch norms start as they do in
- * training, biases at 0. He's variance is 2 / fan_in (dense: 1 / fan_in). */
+ * training, biases at 0. */
 enum proxy_weights {
-	PROXY_UNIFORM, /* He et al. 2015's variance, uniform: as PyTorch draws, and fast */
-	PROXY_NORMAL,  /* the same, normal */
+	PROXY_UNIFORM, /* within 1 / sqrt(fan_in): PyTorch's default, which the published
+			* values of most proxies come from */
+	PROXY_NORMAL,  /* He et al. 2015: N(0, 2 / fan_in), dense N(0, 1 / fan_in) */
 	PROXY_UNIT,    /* N(0, 1) */
 };
 

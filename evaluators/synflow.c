@@ -236,18 +236,17 @@ static void op_run(struct flow *f, size_t i, bool back)
 	}
 }
 
-/* |theta| of the initial weights that training would start from. */
+/* |theta|, of theta uniform within 1 / sqrt(fan_in), as the published values have it. */
 static void weights_draw(struct flow *f, struct rng *rng)
 {
 	for (size_t i = 1; i < f->net->n_ops; i++) {
 		const struct net_op *o = &f->net->op[i];
 		size_t n = network_op_weights(f->net, i);
-		double fan_in = (double)n / o->out.c;
-		double std = sqrt((o->kind == NET_DENSE ? 1 : 2) / fan_in);
+		double bound = 1 / sqrt((double)n / o->out.c);
 
 		if (is_layer(o->kind))
 			for (size_t k = 0; k < n; k++)
-				f->w[i][k] = fabs(std * rng_normal(rng));
+				f->w[i][k] = bound * rng_unit(rng);
 	}
 }
 

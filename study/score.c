@@ -455,7 +455,7 @@ static const char *scores_identity(const struct study *s, struct arena *a)
 }
 
 /* Raise it whenever the same genes, config and images get another score than before. */
-#define SCORES_VERSION 2
+#define SCORES_VERSION 3
 
 static const char *scores_origin(const struct evaluator *e, struct arena *a)
 {

@@ -98,10 +98,10 @@ struct weights {
 	double w1[IN][MID], w2[MID][OUT];
 };
 
-/* Uniform of variance 1 / fan_in; a row of outputs takes two numbers of each draw. */
+/* Uniform within 1 / sqrt(fan_in); a row of outputs takes two numbers of each draw. */
 static void row_uniform(double *w, size_t n, double fan_in, struct rng *rng)
 {
-	double bound = sqrt(3 / fan_in);
+	double bound = 1 / sqrt(fan_in);
 
 	for (size_t i = 0; i < n; i += 2) {
 		uint64_t bits = rng_u64(rng);
