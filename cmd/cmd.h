@@ -56,7 +56,7 @@ enum nasc_status cmd_keys(const struct cmd_args *a, struct arena *arena, struct 
 			  struct nasc_err *err);
 #define CMD_SET_OPTION                                                                             \
 	{                                                                                          \
-		"set", "KEY=VALUE", "change one key, as strategy.population=64; repeatable"        \
+		"set", "KEY=VALUE", "change one key of the config, as train.epochs=3; repeatable"  \
 	}
 /* Worker threads: --jobs, or one per processor. */
 enum nasc_status cmd_jobs(const struct cmd_args *a, unsigned *out, struct nasc_err *err);

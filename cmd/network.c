@@ -16,7 +16,9 @@ static enum nasc_status pick_row(const char *path, const char *id, struct result
 	results_knee(r);
 	found = results_find(r, id);
 	if (!found)
-		return nasc_fail(err, NASC_USAGE, "%s: no row with id '%s', see: nasc pareto %s",
+		return nasc_fail(err, NASC_USAGE,
+				 "%s: no row with id '%s' and no such objective, see: nasc pareto "
+				 "%s",
 				 path, id, path);
 	if (cJSON_IsNull(found->network))
 		return nasc_fail(err, NASC_USAGE, "%s: a test problem has no networks", path);

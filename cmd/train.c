@@ -10,8 +10,8 @@
 struct job {
 	struct network net;
 	struct study_config config;
-	uint64_t id; /* of the random streams */
-	const char *what;
+	uint64_t id;	  /* of the random streams */
+	const char *what; /* id of the row, or path of the network */
 };
 
 /* A row of a results file has the data and recipe of its config. */
@@ -26,8 +26,14 @@ static enum nasc_status find_job(const struct cmd_args *a, struct arena *arena, 
 
 	if (cmd_keys(a, arena, &keys, err) || cmd_network(a, arena, &job->net, &r, &row, err))
 		return err->code;
-	job->what = row ? cmd_value(a, "id") : path;
+	job->what = path;
 	job->id = row ? (uint64_t)row->id : 0;
+	if (row) {
+		char *number = ARENA_NEW(arena, char, 24);
+
+		snprintf(number, 24, "%lld", (long long)row->id);
+		job->what = number;
+	}
 	if (config)
 		st = config_load(config, keys.set, keys.n, arena, &job->config, err);
 	else if (row)

@@ -23,8 +23,9 @@ struct densenet_cfg {
 	uint64_t kernel, bottleneck, stem_kernel, activation, transition_pool;
 };
 
-/* A layer's kernel is one of the first three of gene_kernel_names. */
 static const char *const layer_kernel_names[] = { "1", "3", "5", NULL };
+static const char *const stem_kernel_names[] = { "1", "3", "5", "7", NULL };
+static const int64_t kernel_sizes[] = { 1, 3, 5, 7 }; /* of both */
 static const char *const bottleneck_names[] = { "off", "on", NULL };
 static const char *const pool_names[] = { "avg", "max", NULL };
 static const int64_t pool_kinds[] = { NET_AVG_POOL, NET_MAX_POOL };
@@ -47,7 +48,7 @@ static const struct cfg_field densenet_fields[] = {
 		       "channels a transition keeps, rounded down"),
 	CFG_INTS_FIELD(struct densenet_cfg, stem_width, "[8, 16, 24, 32]", 1, 1024, "channels",
 		       "channels of the stem convolution"),
-	CFG_CHOICES_FIELD(struct densenet_cfg, stem_kernel, "[3, 5]", gene_kernel_names,
+	CFG_CHOICES_FIELD(struct densenet_cfg, stem_kernel, "[3, 5]", stem_kernel_names,
 			  "kernel of the stem convolution"),
 	CFG_INTS_FIELD(struct densenet_cfg, stem_stride, "[1, 2]", 1, 4, "pixels",
 		       "stride of the stem convolution"),
@@ -433,7 +434,7 @@ static void set_block_genes(struct space *s, int64_t blocks)
 		d->meaning[at(b, GROWTH)] =
 			gene_numbers(s, at(b, GROWTH), name, cfg->growth.v, cfg->growth.n);
 		snprintf(name, sizeof name, "kernel_%d", (int)b + 1);
-		d->meaning[at(b, KERNEL)] = gene_choices(s, at(b, KERNEL), name, gene_kernel_sizes,
+		d->meaning[at(b, KERNEL)] = gene_choices(s, at(b, KERNEL), name, kernel_sizes,
 							 layer_kernel_names, false, cfg->kernel);
 	}
 }
@@ -451,8 +452,8 @@ static enum nasc_status densenet_open(struct space *s, struct nasc_err *err)
 	meant[RESOLUTION] = gene_resolutions(s, RESOLUTION, &cfg->resolution);
 	meant[STEM_WIDTH] =
 		gene_numbers(s, STEM_WIDTH, "stem_width", cfg->stem_width.v, cfg->stem_width.n);
-	meant[STEM_KERNEL] = gene_choices(s, STEM_KERNEL, "stem_kernel", gene_kernel_sizes,
-					  gene_kernel_names, false, cfg->stem_kernel);
+	meant[STEM_KERNEL] = gene_choices(s, STEM_KERNEL, "stem_kernel", kernel_sizes,
+					  stem_kernel_names, false, cfg->stem_kernel);
 	meant[STEM_STRIDE] =
 		gene_numbers(s, STEM_STRIDE, "stem_stride", cfg->stem_stride.v, cfg->stem_stride.n);
 	most = fill_fit(s);

@@ -2,8 +2,6 @@
 
 #include <stdio.h>
 
-const char *const gene_kernel_names[] = { "1", "3", "5", "7", NULL };
-const int64_t gene_kernel_sizes[] = { 1, 3, 5, 7 };
 const char *const gene_act_names[] = { "relu", "relu6", NULL };
 const int64_t gene_act_kinds[] = { NET_RELU, NET_RELU6 };
 

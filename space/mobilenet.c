@@ -12,9 +12,9 @@
  *   head        [conv 1x1, BN act,] global average pool, dense, softmax
  * No convolution has a bias. The first stage is always one block of expansion 1. Source:
  * Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018,
- * arXiv:1801.04381; kernels and expansions of each block as in Cai et al., "Once-for-All", ICLR
- * 2020, arXiv:1908.09791, whose space Lin et al. search in "MCUNet", NeurIPS 2020,
- * arXiv:2007.10319. Networks of all three are points of the space.
+ * arXiv:1801.04381; kernels and expansions by block as in Cai et al., "Once-for-All", ICLR 2020,
+ * arXiv:1908.09791, and Lin et al., "MCUNet", NeurIPS 2020, arXiv:2007.10319. MobileNetV2 and
+ * MCUNet's networks are points of the space.
  */
 #define STAGES_MAX 8
 #define DEPTH_MAX  8
@@ -31,24 +31,28 @@ struct mobilenet_cfg {
 	int64_t vary;
 };
 
-static const char *const kernel_names[] = { "3", "5", "7", NULL };
-static const int64_t kernel_sizes[] = { 3, 5, 7 };
+static const char *const depthwise_kernel_names[] = { "3", "5", "7", NULL };
+static const int64_t depthwise_kernel_sizes[] = { 3, 5, 7 };
 
 static const struct cfg_field mobilenet_fields[] = {
 	CFG_LIST_FIELD(struct mobilenet_cfg, channels, "[16, 24, 32, 64, 96, 160, 320]", 1, 1024,
 		       "channels", "of each stage at a width of 100 percent"),
 	CFG_LIST_FIELD(struct mobilenet_cfg, strides, "[1, 2, 2, 2, 1, 2, 1]", 1, 2, "pixels",
 		       "stride of each stage's first block"),
-	CFG_INTS_FIELD(struct mobilenet_cfg, width, "[50, 75, 100]", 1, 400, "percent",
-		       "of the stage's channels, rounded to multiples of 8; a gene for each stage"),
+	CFG_INTS_FIELD(
+		struct mobilenet_cfg, width, "[50, 75, 100]", 1, 400, "percent",
+		"of the stage's channels, rounded to a multiple of 8 that is not 0 and at most a "
+		"tenth below; a gene for each stage"),
 	CFG_RANGE_FIELD(struct mobilenet_cfg, depth, "[1, 4]", 1, DEPTH_MAX, "blocks",
 			"blocks of a stage, a gene for each but the first, which has one"),
-	CFG_CHOICES_FIELD(struct mobilenet_cfg, kernel, "[3, 5, 7]", kernel_names,
+	CFG_CHOICES_FIELD(struct mobilenet_cfg, kernel, "[3, 5, 7]", depthwise_kernel_names,
 			  "kernel of the depthwise convolutions"),
-	CFG_INTS_FIELD(struct mobilenet_cfg, expansion, "[3, 4, 6]", 1, 16, "times channels",
-		       "channels of the depthwise convolutions; the first stage has 1"),
-	CFG_CHOICE_FIELD(struct mobilenet_cfg, vary, "stage", vary_names,
-			 "what has kernel and expansion of its own"),
+	CFG_INTS_FIELD(struct mobilenet_cfg, expansion, "[3, 4, 6]", 1, 16, "times",
+		       "channels of the depthwise convolution over those of the block's input; 1 "
+		       "in the first stage"),
+	CFG_CHOICE_FIELD(
+		struct mobilenet_cfg, vary, "stage", vary_names,
+		"whether each stage or each block has a kernel and an expansion of its own"),
 	CFG_INTS_FIELD(struct mobilenet_cfg, stem_width, "[16, 32]", 1, 1024, "channels",
 		       "channels of the stem convolution, 3x3"),
 	CFG_INTS_FIELD(struct mobilenet_cfg, stem_stride, "[1, 2]", 1, 4, "pixels",
@@ -183,16 +187,106 @@ static void mobilenet_decode(const struct space *s, const uint32_t *gene, struct
 		abort();
 }
 
-/* Kernels and expansions of blocks that are not there have no effect. */
-static void mobilenet_canonical(const struct space *s, uint32_t *gene)
+/* ---- one genome for each network ------------------------------------------------ */
+
+/* Stages whose blocks are all alike in width and, but for the first one's, in stride: where one
+ * ends and the next begins cannot be seen in the network. */
+struct run {
+	size_t first, end;							    /* stages */
+	size_t n;								    /* blocks */
+	uint32_t kernel[STAGES_MAX * DEPTH_MAX], expansion[STAGES_MAX * DEPTH_MAX]; /* genes */
+};
+
+static void run_read(const struct space *s, const uint32_t *gene, size_t first, struct run *run)
+{
+	const struct mobilenet_cfg *cfg = s->cfg;
+	uint32_t width = meaning(s, gene, stage_at(s, first, WIDTH));
+
+	run->first = run->end = first;
+	run->n = 0;
+	do {
+		uint32_t depth = meaning(s, gene, stage_at(s, run->end, DEPTH));
+
+		for (uint32_t i = 0; i < depth; i++) {
+			run->kernel[run->n] = gene[block_at(s, run->end, i, KERNEL)];
+			run->expansion[run->n++] = gene[block_at(s, run->end, i, EXPANSION)];
+		}
+		run->end++;
+	} while (run->end < cfg->channels.n && cfg->strides.v[run->end] == 1 &&
+		 meaning(s, gene, stage_at(s, run->end, WIDTH)) == width);
+}
+
+/* Whether blocks from..to can be one stage. */
+static bool one_stage(const struct space *s, const struct run *run, size_t from, size_t to)
+{
+	const struct mobilenet *m = s->state;
+
+	for (size_t i = from + 1; i < to && m->chosen == 1; i++)
+		if (run->kernel[i] != run->kernel[from] ||
+		    run->expansion[i] != run->expansion[from])
+			return false;
+	return true;
+}
+
+/* Deal the blocks out so that each stage in turn has as many as it can. */
+static void run_write(const struct space *s, const struct run *run, uint32_t *gene)
 {
 	const struct mobilenet_cfg *cfg = s->cfg;
 	const struct mobilenet *m = s->state;
+	size_t lo = (size_t)cfg->depth.lo, hi = (size_t)cfg->depth.hi, at = 0;
+	/* Whether the stages from one on can take the blocks from one on, and how many the first
+	 * of them takes. */
+	bool can[STAGES_MAX + 1][STAGES_MAX * DEPTH_MAX + 1] = { 0 };
+	size_t depth[STAGES_MAX][STAGES_MAX * DEPTH_MAX] = { 0 };
 
-	for (size_t stage = 1; stage < cfg->channels.n; stage++)
-		for (size_t i = meaning(s, gene, stage_at(s, stage, DEPTH)); i < m->chosen; i++)
-			gene[block_at(s, stage, i, KERNEL)] =
-				gene[block_at(s, stage, i, EXPANSION)] = 0;
+	can[run->end][run->n] = true;
+	for (size_t stage = run->end; stage-- > run->first;)
+		for (size_t from = 0; from < run->n; from++)
+			for (size_t d = lo; d <= hi && from + d <= run->n; d++)
+				if (can[stage + 1][from + d] && one_stage(s, run, from, from + d)) {
+					can[stage][from] = true;
+					depth[stage][from] = d;
+				}
+	for (size_t stage = run->first; stage < run->end; stage++) {
+		size_t d = depth[stage][at];
+
+		gene[stage_at(s, stage, DEPTH)] = (uint32_t)(d - lo);
+		for (size_t i = 0; i < m->chosen; i++) {
+			/* Of blocks that are not there they have no effect. */
+			gene[block_at(s, stage, i, KERNEL)] = i < d ? run->kernel[at + i] : 0;
+			gene[block_at(s, stage, i, EXPANSION)] = i < d ? run->expansion[at + i] : 0;
+		}
+		at += d;
+	}
+}
+
+static void mobilenet_canonical(const struct space *s, uint32_t *gene)
+{
+	const struct mobilenet_cfg *cfg = s->cfg;
+	struct run run;
+
+	for (size_t stage = 1; stage < cfg->channels.n; stage = run.end) {
+		run_read(s, gene, stage, &run);
+		run_write(s, &run, gene);
+	}
+}
+
+/* Whether stages can have one width and no stride between them: then some vectors that are
+ * counted are one network. */
+static bool can_run_on(const struct space *s)
+{
+	const struct mobilenet_cfg *cfg = s->cfg;
+
+	for (size_t stage = 2; stage < cfg->channels.n; stage++) {
+		const struct space_gene *p = &s->gene[stage_at(s, stage - 1, WIDTH)];
+		const struct space_gene *q = &s->gene[stage_at(s, stage, WIDTH)];
+
+		for (uint32_t i = 0; i < p->n_values && cfg->strides.v[stage] == 1; i++)
+			for (uint32_t k = 0; k < q->n_values; k++)
+				if (p->value[i] == q->value[k])
+					return true;
+	}
+	return false;
 }
 
 static void mobilenet_count(const struct space *s, double *count, bool *exact)
@@ -218,7 +312,7 @@ static void mobilenet_count(const struct space *s, double *count, bool *exact)
 		}
 		*count *= depths * s->gene[stage_at(s, stage, WIDTH)].n_values;
 	}
-	*exact = true;
+	*exact = !can_run_on(s);
 }
 
 /* ---- opening --------------------------------------------------------------------- */
@@ -267,27 +361,33 @@ static void set_stage(struct space *s, size_t stage)
 			snprintf(block, sizeof block, "_%zu", k + 1);
 		i = block_at(s, stage, k, KERNEL);
 		snprintf(name, sizeof name, "kernel_%zu%s", stage + 1, block);
-		m->meaning[i] =
-			gene_choices(s, i, name, kernel_sizes, kernel_names, false, cfg->kernel);
+		m->meaning[i] = gene_choices(s, i, name, depthwise_kernel_sizes,
+					     depthwise_kernel_names, false, cfg->kernel);
 		i = block_at(s, stage, k, EXPANSION);
 		snprintf(name, sizeof name, "expansion_%zu%s", stage + 1, block);
 		m->meaning[i] = gene_numbers(s, i, name, cfg->expansion.v, cfg->expansion.n);
 	}
 }
 
-/* Every gene at its last value, the stride at its first, makes the dearest network: where that
- * is within a network's limits, all are. */
+/* Every gene at its last value, the stride at its first, makes the dearest network of a
+ * resolution: where these are within a network's limits, all are. */
 static enum nasc_status check_largest(const struct space *s, struct nasc_err *err)
 {
-	uint32_t gene[GENES_MAX] = { 0 };
 	struct arena scratch = { 0 };
-	struct network net;
-	enum nasc_status status;
+	enum nasc_status status = NASC_OK;
+	uint32_t gene[GENES_MAX] = { 0 };
 
 	for (size_t i = 0; i < s->n_genes; i++)
 		gene[i] = s->gene[i].n_values - 1;
 	gene[STEM_STRIDE] = 0;
-	status = build(s, gene, &scratch, &net, err);
+	for (uint32_t r = 0; r < s->gene[RESOLUTION].n_values && !status; r++) {
+		struct arena_mark mark = arena_mark(&scratch);
+		struct network net;
+
+		gene[RESOLUTION] = r;
+		status = build(s, gene, &scratch, &net, err);
+		arena_rewind(&scratch, mark);
+	}
 	arena_free(&scratch);
 	return status ? nasc_wrap(err, "the largest network of these ranges") : NASC_OK;
 }
@@ -295,11 +395,14 @@ static enum nasc_status check_largest(const struct space *s, struct nasc_err *er
 static enum nasc_status check_stages(const struct mobilenet_cfg *cfg, struct nasc_err *err)
 {
 	if (cfg->channels.n == 0 || cfg->channels.n > STAGES_MAX)
-		return nasc_fail(err, NASC_CONFIG, "channels: %zu stages, expected 1 to %d",
+		return nasc_fail(err, NASC_CONFIG,
+				 "channels: %zu numbers, expected one for each of 1 to %d stages",
 				 cfg->channels.n, STAGES_MAX);
 	if (cfg->strides.n != cfg->channels.n)
-		return nasc_fail(err, NASC_CONFIG, "strides: %zu for %zu stages, expected one each",
-				 cfg->strides.n, cfg->channels.n);
+		return nasc_fail(err, NASC_CONFIG,
+				 "strides: as many numbers as in 'channels' are right, %zu in "
+				 "place of %zu",
+				 cfg->channels.n, cfg->strides.n);
 	return NASC_OK;
 }
 
@@ -324,8 +427,8 @@ static enum nasc_status mobilenet_open(struct space *s, struct nasc_err *err)
 	meant[ACTIVATION] = gene_choices(s, ACTIVATION, "activation", gene_act_kinds,
 					 gene_act_names, true, cfg->activation);
 	set_width(s, FIRST_WIDTH, 0);
-	meant[FIRST_KERNEL] = gene_choices(s, FIRST_KERNEL, "kernel_1", kernel_sizes, kernel_names,
-					   false, cfg->kernel);
+	meant[FIRST_KERNEL] = gene_choices(s, FIRST_KERNEL, "kernel_1", depthwise_kernel_sizes,
+					   depthwise_kernel_names, false, cfg->kernel);
 	for (size_t stage = 1; stage < cfg->channels.n; stage++)
 		set_stage(s, stage);
 	s->n_genes = stage_at(s, cfg->channels.n, 0);
@@ -334,7 +437,7 @@ static enum nasc_status mobilenet_open(struct space *s, struct nasc_err *err)
 
 const struct space_ops space_mobilenet = {
 	.name = "mobilenet",
-	.summary = "inverted residuals; MobileNetV2, Once-for-All and MCUNet among them",
+	.summary = "inverted residuals; MobileNetV2 and MCUNet among them",
 	.source = "Sandler et al., CVPR 2018, arXiv:1801.04381",
 	.fields = mobilenet_fields,
 	.cfg_size = sizeof(struct mobilenet_cfg),

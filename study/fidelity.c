@@ -24,8 +24,8 @@ const struct cfg_field fidelity_fields[] = {
 	CFG_INT_FIELD(struct fidelity_cfg, reduction, "3", 2, 1000, "candidates",
 		      "of which one goes on to the next rung"),
 	CFG_INT_FIELD(struct fidelity_cfg, brackets, "1", 1, EVAL_MAX_RUNGS + 1, "brackets",
-		      "Hyperband's: candidates of the second pass the first rung without being "
-		      "compared, of the third the first two ...; 1: none does"),
+		      "Hyperband's: a candidate of bracket k is not compared before rung k; 1: all "
+		      "are compared at every rung they reach"),
 	CFG_CHOICE_FIELD(struct fidelity_cfg, signal, "auto", signal_names,
 			 "compared beside the other objectives: sum of the training losses, or "
 			 "validation error; auto: loss where the evaluator tells it"),
@@ -110,6 +110,8 @@ enum nasc_status fidelity_open(struct study *s, struct nasc_err *err)
 
 	if (c->epochs.n == 0 && c->image_size.n)
 		return fault(s, "image_size", "there are no 'epochs' at which to change it", err);
+	if (c->epochs.n == 0 && c->brackets > 1)
+		return fault(s, "brackets", "there are no 'epochs' that some could pass", err);
 	if (c->epochs.n == 0)
 		return NASC_OK;
 	if (check_evaluator(s, err) || check_epochs(s, err))

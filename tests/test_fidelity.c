@@ -413,6 +413,17 @@ Test(fidelity, brackets_share_as_hyperband)
 	cr_expect_eq(fidelity_most(&s, 110, 0), 110);
 	cr_expect_eq(fidelity_most(&s, 110, 1), 20 + 30 + 20);
 	cr_expect_eq(fidelity_most(&s, 110, 2), 50 / 3 + 20);
+	/* Never more than that are promised: with all ways to the top open, as reduction 3 lets
+	 * one in three go on. */
+	for (uint64_t n = 1; n < 200; n++) {
+		uint64_t in[3] = { 0 };
+
+		for (uint64_t i = 0; i < n; i++)
+			in[order[i % 11] - '0']++;
+		cr_expect_geq(fidelity_most(&s, n, 1), in[0] / 3 + in[1] + in[2]);
+		cr_expect_geq(fidelity_most(&s, n, 2), (in[0] / 3 + in[1]) / 3 + in[2]);
+		cr_expect_leq(fidelity_most(&s, n, 2), (in[0] / 3 + in[1]) / 3 + in[2] + 3);
+	}
 	c.fidelity.brackets = 1;
 	for (size_t i = 0; i < 20; i++)
 		cr_assert_eq(fidelity_bracket(&f), 0);
@@ -631,6 +642,8 @@ ParameterizedTestParameters(fidelity, refuses)
 		  "c.yaml:5: reduction: 1 is outside [2, 1000] candidates" },
 		{ TRAINED "fidelity: {epochs: [1, 3], brackets: 4}\n",
 		  "c.yaml:5: fidelity: brackets: 4 for 2 rungs; one more than these at most" },
+		{ TRAINED "fidelity: {brackets: 2}\n",
+		  "c.yaml:5: fidelity: brackets: there are no 'epochs' that some could pass" },
 		{ TRAINED "fidelity: {epoch: 1}\n",
 		  "c.yaml:5: unknown key 'epoch'; did you mean 'epochs'?" },
 		{ TRAINED "fidelity: [1, 3]\n", "c.yaml:5: fidelity: expected a map of keys" },

@@ -150,49 +150,97 @@ static bool next_genome(const struct space *s, uint32_t *gene)
 	return false;
 }
 
-static bool is_canonical(const struct space *s, const uint32_t *gene)
-{
-	uint32_t same[128];
+#define NETWORKS_MOST 512
 
-	memcpy(same, gene, s->n_genes * sizeof *gene);
-	s->ops->canonical(s, same);
-	return memcmp(same, gene, s->n_genes * sizeof *gene) == 0;
+/* Distinct networks of all vectors; each of them is what its canonical genome decodes to. */
+static size_t walk(const struct space *s, struct arena *a)
+{
+	struct network *net = ARENA_NEW(a, struct network, NETWORKS_MOST), own;
+	uint32_t(*genome)[128] = arena_alloc(a, NETWORKS_MOST, sizeof *genome, 16);
+	uint32_t gene[128] = { 0 };
+	size_t n = 0;
+
+	do {
+		uint32_t canonical[128];
+		size_t same = 0;
+
+		memcpy(canonical, gene, s->n_genes * sizeof *gene);
+		s->ops->canonical(s, canonical);
+		s->ops->decode(s, gene, a, &own);
+		s->ops->decode(s, canonical, a, &net[n]);
+		cr_assert(network_equal(&own, &net[n]), "canonical is another network");
+		while (!network_equal(&net[same], &own))
+			same++;
+		cr_assert(same == n ||
+				  memcmp(genome[same], canonical, s->n_genes * sizeof *gene) == 0,
+			  "two canonical genomes of one network");
+		memcpy(genome[n], canonical, s->n_genes * sizeof *gene);
+		n += same == n;
+		cr_assert_lt(n, NETWORKS_MOST);
+	} while (next_genome(s, gene));
+	return n;
 }
 
-static void check_count(const char *text, double expected)
+/* @most: what is counted; @expected: networks there are. */
+static void check_count(const char *text, double most, size_t expected)
 {
 	struct arena a = { 0 };
 	struct space s;
-	uint32_t gene[128] = { 0 };
-	double count, walked = 0;
+	double count;
+	size_t walked;
 	bool exact;
 
 	open_mobilenet(text, (struct net_shape){ 16, 16, 1 }, 10, &a, &s);
 	s.ops->count(&s, &count, &exact);
-	do
-		walked += is_canonical(&s, gene);
-	while (next_genome(&s, gene));
-	cr_expect(exact);
-	cr_expect_eq(count, walked, "%g counted, %g walked over: %s", count, walked, text);
-	cr_expect_eq(count, expected, "%g counted, %g by hand: %s", count, expected, text);
+	walked = walk(&s, &a);
+	cr_expect_eq(walked, expected, "%zu networks, %zu by hand: %s", walked, expected, text);
+	cr_expect_eq(count, most, "%g counted, %g by hand: %s", count, most, text);
+	cr_expect_eq(exact, most == (double)expected, "%s", text);
 	arena_free(&a);
 }
 
 /* By hand, a factor a gene. With vary: block, depths 1 to 3 of 2 kernels and 2 expansions are
  * 4 + 16 + 64 stages. */
-Test(mobilenet, count_is_that_of_all_vectors)
+Test(mobilenet, counts_networks)
 {
 #define TWO_STAGES "channels: [8, 16]\nstrides: [1, 2]\nstem_stride: 1\nstem_width: [8, 16]\n"
 	check_count(TWO_STAGES
 		    "kernel: [3, 5]\nexpansion: [3, 6]\ndepth: [1, 3]\nwidth: 100\nhead_width: 0\n",
-		    2 * 2 * (2 * 2 * 3));
+		    2 * 2 * (2 * 2 * 3), 48);
 	check_count(TWO_STAGES "kernel: [3, 5]\nexpansion: [3, 6]\ndepth: [1, 3]\nwidth: 100\n"
 			       "head_width: 0\nvary: block\n",
-		    2 * 2 * (4 + 16 + 64));
+		    2 * 2 * (4 + 16 + 64), 336);
 	check_count(TWO_STAGES
 		    "kernel: 3\nexpansion: [1, 3, 6]\ndepth: [2, 3]\nhead_width: [0, 32]\n"
-		    "vary: block\nwidth: [50, 100]\nactivation: [relu, relu6]\n",
-		    2 * 2 * 2 * 1 * (2 * (9 + 27)));
+		    "vary: block\nwidth: 100\nactivation: [relu, relu6]\n",
+		    2 * 2 * 2 * (9 + 27), 288);
+}
+
+/* Where a stage goes on as the one before, depths (1, 2) and (2, 1) are one network. */
+Test(mobilenet, stages_that_run_on)
+{
+#define RUN                                                                                        \
+	"strides: [1, 2, 1]\nwidth: 100\nstem_stride: 1\nstem_width: 8\nhead_width: 0\nkernel: "   \
+	"3\n"
+	check_count(RUN "channels: [8, 8, 8]\ndepth: [1, 2]\nexpansion: 3\n", 4, 3);
+	/* Two expansions, a and b: a^2 to a^4 and the same of b; a^i b^j and b^i a^j of 1 or 2. */
+	check_count(RUN "channels: [8, 8, 8]\ndepth: [1, 2]\nexpansion: [3, 6]\n", 4 * 4,
+		    2 * 3 + 2 * 4);
+	/* Any sequence of 2 to 4 blocks. */
+	check_count(RUN "channels: [8, 8, 8]\ndepth: [1, 2]\nexpansion: [3, 6]\nvary: block\n",
+		    6 * 6, 4 + 8 + 16);
+	/* Another width, or a stride, between them. */
+	check_count(RUN "channels: [8, 8, 16]\ndepth: [1, 2]\nexpansion: 3\n", 4, 4);
+	check_count("strides: [1, 1, 2]\nwidth: 100\nstem_stride: 1\nstem_width: 8\nhead_width: 0\n"
+		    "kernel: 3\nchannels: [8, 8, 8]\ndepth: [1, 2]\nexpansion: 3\n",
+		    4, 4);
+	/* Four stages: a^2 b^2 is (a, b, b) of depths (2, 1, 1) as well as (a, a, b). By hand: of
+	 * one kind 3 to 6; a^i b^j from a a b or a b b, i + j from 3 to 6 and neither above 4;
+	 * a^i b^j a^k each of 1 or 2. */
+	check_count("strides: [1, 2, 1, 1]\nwidth: 100\nstem_stride: 1\nstem_width: 8\n"
+		    "head_width: 0\nkernel: 3\nchannels: [8, 8, 8, 8]\ndepth: [1, 2]\n"
+		    "expansion: [3, 6]\n",
+		    64, 2 * 4 + 2 * (2 * 3 + 3 * 2 - 1 * 1) + 2 * 8);
 }
 
 /* make_divisible of the papers' code: nearest multiple of 8, at least 8, at most a tenth below. */
@@ -223,25 +271,38 @@ Test(mobilenet, widths_are_rounded_as_published)
 /* ---- keys -------------------------------------------------------------------------------------
  */
 
-static void refused(const char *text, const char *message)
+/* @message NULL: any. */
+static void refused(const char *text, struct net_shape input, const char *message)
 {
 	struct nasc_err err = { 0 };
 	struct arena a = { 0 };
 	struct space s;
 
-	cr_expect_eq(open_text(text, (struct net_shape){ 32, 32, 3 }, 10, &a, &s, &err),
-		     NASC_CONFIG, "%s", text);
-	cr_expect_str_eq(err.msg, message);
+	cr_expect_eq(open_text(text, input, 10, &a, &s, &err), NASC_CONFIG, "%s", text);
+	if (message)
+		cr_expect_str_eq(err.msg, message);
 	arena_free(&a);
 }
 
 Test(mobilenet, stages_are_checked)
 {
-	refused("channels: []\n", "mobilenet: channels: 0 stages, expected 1 to 8");
-	refused("channels: [8, 8, 8, 8, 8, 8, 8, 8, 8]\n",
-		"mobilenet: channels: 9 stages, expected 1 to 8");
-	refused("channels: [8, 16]\nstrides: [1]\n",
-		"mobilenet: strides: 1 for 2 stages, expected one each");
+	static const struct net_shape rgb = { 32, 32, 3 };
+
+	refused("channels: []\n", rgb,
+		"mobilenet: channels: 0 numbers, expected one for each of 1 to 8 stages");
+	refused("channels: [8, 8, 8, 8, 8, 8, 8, 8, 8]\n", rgb,
+		"mobilenet: channels: 9 numbers, expected one for each of 1 to 8 stages");
+	refused("channels: [8, 16]\nstrides: [1]\n", rgb,
+		"mobilenet: strides: as many numbers as in 'channels' are right, 2 in place of 1");
+}
+
+/* The data set's own size, 0, comes first in the list though it is the largest. */
+Test(mobilenet, largest_network_is_tried_at_every_size)
+{
+	refused("channels: [1024, 1024, 1024, 1024, 1024, 1024, 1024, 1024]\n"
+		"strides: [1, 1, 1, 1, 1, 1, 1, 1]\nwidth: 400\nexpansion: 16\ndepth: 8\n"
+		"resolution: [0, 28]\n",
+		(struct net_shape){ 2048, 2050, 1 }, NULL);
 }
 
 /* One stage is the stem and a block; on a series kernels are 1 x k. By hand: stem 1x3 of 2 to 8

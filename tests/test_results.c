@@ -214,7 +214,8 @@ Test(results, knee_of_two_objectives)
 	cr_expect_eq(results_find(&r, "error")->id, 5);
 	cr_expect_eq(results_find(&r, "sram")->id, 1);
 	cr_expect_eq(results_find(&r, "sram_bytes")->id, 1);
-	cr_expect_null(results_find(&r, "latency"));
+	cr_expect_null(results_find(&r, "latency"), "a score, but no objective");
+	cr_expect_null(results_find(&r, "nothing"));
 	cr_expect_null(results_find(&r, ""));
 	results_close(&r);
 }
