@@ -351,14 +351,14 @@ static void set_stage(struct space *s, size_t stage)
 	const struct mobilenet_cfg *cfg = s->cfg;
 	struct mobilenet *m = s->state;
 	size_t i = stage_at(s, stage, DEPTH);
-	char name[32], block[16] = "";
+	char name[48], block[16] = "";
 
 	set_width(s, stage_at(s, stage, WIDTH), stage);
 	snprintf(name, sizeof name, "depth_%zu", stage + 1);
 	m->meaning[i] = gene_range(s, i, name, cfg->depth);
 	for (size_t k = 0; k < m->chosen; k++) {
 		if (cfg->vary == VARY_BLOCK)
-			snprintf(block, sizeof block, "_%zu", k + 1);
+			snprintf(block, sizeof block, "_%d", (int)k + 1);
 		i = block_at(s, stage, k, KERNEL);
 		snprintf(name, sizeof name, "kernel_%zu%s", stage + 1, block);
 		m->meaning[i] = gene_choices(s, i, name, depthwise_kernel_sizes,
