@@ -218,7 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t file[FILE_MAX];
 	struct input in = { data, data + size };
-	uint8_t flags = input_byte(&in);
+	unsigned flags = input_byte(&in);
 	struct setting *s = setting_of((flags & SETTING) % N_SETTINGS);
 	size_t n = edit(s, &in, flags & MENDED, file), rung;
 	struct train_state state = state_of(&s->next, 0);
