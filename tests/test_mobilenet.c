@@ -5,30 +5,17 @@
 #include <string.h>
 
 #include "leak.h"
-#include "schema.h"
-#include "space.h"
+#include "space_fixture.h"
 
 TestSuite(mobilenet, .fini = no_leaks);
-
-static enum nasc_status open_text(const char *text, struct net_shape input, uint32_t classes,
-				  struct arena *a, struct space *s, struct nasc_err *err)
-{
-	const struct space_ops *ops = space_find("mobilenet");
-	struct yaml_doc doc;
-	void *cfg = arena_alloc(a, 1, ops->cfg_size, 16);
-
-	if (yaml_parse("t.yaml", text, strlen(text), a, &doc, err) ||
-	    cfg_load(ops->fields, &doc, doc.root, NULL, a, cfg, ops->cfg_size, err))
-		return err->code;
-	return space_open(s, ops, cfg, input, classes, a, err);
-}
 
 static void open_mobilenet(const char *text, struct net_shape input, uint32_t classes,
 			   struct arena *a, struct space *s)
 {
 	struct nasc_err err = { 0 };
 
-	cr_assert_eq(open_text(text, input, classes, a, s, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(open_text("mobilenet", text, input, classes, a, s, &err), NASC_OK, "%s",
+		     err.msg);
 }
 
 static void set_gene(const struct space *s, uint32_t *gene, const char *name, int value)
@@ -138,17 +125,6 @@ ParameterizedTest(struct published *p, mobilenet, published)
 }
 
 /* ---- counting ------------------------------------------------------------------------------- */
-
-/* Next index vector in counting order; false after the last. */
-static bool next_genome(const struct space *s, uint32_t *gene)
-{
-	for (size_t i = 0; i < s->n_genes; i++) {
-		if (++gene[i] < s->gene[i].n_values)
-			return true;
-		gene[i] = 0;
-	}
-	return false;
-}
 
 #define NETWORKS_MOST 512
 
@@ -278,7 +254,8 @@ static void refused(const char *text, struct net_shape input, const char *messag
 	struct arena a = { 0 };
 	struct space s;
 
-	cr_expect_eq(open_text(text, input, 10, &a, &s, &err), NASC_CONFIG, "%s", text);
+	cr_expect_eq(open_text("mobilenet", text, input, 10, &a, &s, &err), NASC_CONFIG, "%s",
+		     text);
 	if (message)
 		cr_expect_str_eq(err.msg, message);
 	arena_free(&a);

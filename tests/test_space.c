@@ -7,33 +7,19 @@
 #include "json.h"
 #include "leak.h"
 #include "rng.h"
-#include "schema.h"
-#include "space.h"
+#include "space_fixture.h"
 
 TestSuite(space, .fini = no_leaks);
 
 static const struct net_shape cifar = { 32, 32, 3 };
-
-/* The densenet space of a YAML text. */
-static enum nasc_status open_text(const char *text, struct net_shape input, uint32_t classes,
-				  struct arena *a, struct space *s, struct nasc_err *err)
-{
-	const struct space_ops *ops = space_find("densenet");
-	struct yaml_doc doc;
-	void *cfg = arena_alloc(a, 1, ops->cfg_size, 16);
-
-	if (yaml_parse("t.yaml", text, strlen(text), a, &doc, err) ||
-	    cfg_load(ops->fields, &doc, doc.root, NULL, a, cfg, ops->cfg_size, err))
-		return err->code;
-	return space_open(s, ops, cfg, input, classes, a, err);
-}
 
 static void open_densenet(const char *text, struct net_shape input, uint32_t classes,
 			  struct arena *a, struct space *s)
 {
 	struct nasc_err err = { 0 };
 
-	cr_assert_eq(open_text(text, input, classes, a, s, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(open_text("densenet", text, input, classes, a, s, &err), NASC_OK, "%s",
+		     err.msg);
 }
 
 static size_t gene_at(const struct space *s, const char *name)
@@ -54,17 +40,6 @@ static void set_gene(const struct space *s, uint32_t *gene, const char *name, co
 		if (strcmp(space_gene_text(s, i, gene[i], buf, sizeof buf), text) == 0)
 			return;
 	cr_assert_fail("gene %s has no value %s", name, text);
-}
-
-/* Next index vector in counting order; false after the last. */
-static bool next_genome(const struct space *s, uint32_t *gene)
-{
-	for (size_t i = 0; i < s->n_genes; i++) {
-		if (++gene[i] < s->gene[i].n_values)
-			return true;
-		gene[i] = 0;
-	}
-	return false;
 }
 
 /* ---- published networks ------------------------------------------------------------ */
@@ -523,8 +498,8 @@ ParameterizedTest(struct bad_space *c, space, rejects)
 	struct nasc_err err = { 0 };
 	struct space s;
 
-	cr_assert_eq(open_text(c->text, input, c->classes, &a, &s, &err), NASC_CONFIG, "%s",
-		     c->text);
+	cr_assert_eq(open_text("densenet", c->text, input, c->classes, &a, &s, &err), NASC_CONFIG,
+		     "%s", c->text);
 	cr_assert_eq(strncmp(err.msg, c->want, strlen(c->want)), 0, "%s", err.msg);
 	arena_free(&a);
 }
