@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "deployed.h"
+#include "mcu_cycles.h"
 #include "mcu_memory.h"
 #include "models.h"
 
@@ -23,8 +24,7 @@ struct mcu_cfg {
 	double code;
 	int64_t weight_bits, activation_bits, channel_bytes;
 	bool count_input, inplace_depthwise;
-	double cycles_conv, cycles_pointwise, cycles_depthwise, cycles_dense;
-	double cycles_output, cycles_elementwise, cycles_layer;
+	double cycles[MCU_N_RATES];
 	double energy_per_mac;
 	const char *latency_source, *energy_source;
 };
@@ -35,7 +35,18 @@ struct mcu {
 	char model[64], provenance[N_METRICS][256];
 };
 
-#define RATE(m, h) CFG_REAL_FIELD(struct mcu_cfg, m, "0", 0, 1e6, UNIT_NONE, "cycles", h)
+#define RATE(id, name, help)                                                                       \
+	{ "cycles_" #name,                                                                         \
+	  CFG_REAL,                                                                                \
+	  CFG_AT(struct mcu_cfg, cycles[MCU_##id], double),                                        \
+	  "0",                                                                                     \
+	  0,                                                                                       \
+	  1e6,                                                                                     \
+	  NULL,                                                                                    \
+	  UNIT_NONE,                                                                               \
+	  "cycles",                                                                                \
+	  help,                                                                                    \
+	  false },
 
 static const struct cfg_field fields[] = {
 	CFG_STRING_FIELD(struct mcu_cfg, runtime, NULL, "inference runtime the rates belong to"),
@@ -54,68 +65,23 @@ static const struct cfg_field fields[] = {
 	CFG_BOOL_FIELD(struct mcu_cfg, count_input, "true", "the input image lies in SRAM"),
 	CFG_BOOL_FIELD(struct mcu_cfg, inplace_depthwise, "false",
 		       "depthwise convolutions overwrite their input"),
-	RATE(cycles_conv, "per MAC of other convolutions; 0: not known"),
-	RATE(cycles_pointwise, "per MAC of 1x1 convolutions; 0: not known"),
-	RATE(cycles_depthwise, "per MAC of depthwise convolutions; 0: not known"),
-	RATE(cycles_dense, "per MAC of dense layers; 0: not known"),
-	RATE(cycles_output, "per output element of convolutions and dense layers"),
-	RATE(cycles_elementwise, "per element of add, concat, pool, batch norm, softmax"),
-	RATE(cycles_layer, "per operator"),
 	CFG_REAL_FIELD(struct mcu_cfg, energy_per_mac, "0", 0, 1, UNIT_JOULE, "J",
 		       "energy per MAC; 0: not known"),
 	CFG_STRING_FIELD(struct mcu_cfg, latency_source, "", "where the rates come from"),
 	CFG_STRING_FIELD(struct mcu_cfg, energy_source, "", "where the energy comes from"),
-	CFG_END,
+	MCU_RATES(RATE) CFG_END,
 };
 
 /* ---- cost --------------------------------------------------------------------- */
 
-/* Elements that an operator without weights touches. */
-static double elements_touched(const struct network *net, size_t i)
+static double op_cycles(const struct mcu_cfg *cfg, const struct network *net, size_t i)
 {
-	const struct net_op *o = &net->op[i];
-	double out = (double)net_elements(o->out);
+	double work[MCU_N_RATES], cycles = 0;
 
-	switch (o->kind) {
-	case NET_MAX_POOL:
-	case NET_AVG_POOL:
-		return out * o->kernel_h * o->kernel_w;
-	case NET_GLOBAL_POOL:
-		return (double)net_elements(network_in_shape(net, i));
-	case NET_ADD:
-		return out * (o->n_inputs - 1);
-	default:
-		return out;
-	}
-}
-
-static double op_cycles(const struct mcu_cfg *cfg, const struct network *net, size_t i, double macs)
-{
-	const struct net_op *o = &net->op[i];
-	double per_mac;
-
-	switch (o->kind) {
-	case NET_INPUT:
-		return 0;
-	case NET_CONV2D:
-		if (o->groups > 1 && o->groups == network_in_shape(net, i).c)
-			per_mac = cfg->cycles_depthwise; /* one input channel a filter */
-		else if (o->groups == 1 && o->kernel_h == 1 && o->kernel_w == 1)
-			per_mac = cfg->cycles_pointwise;
-		else
-			per_mac = cfg->cycles_conv;
-		break;
-	case NET_DEPTHWISE:
-		per_mac = cfg->cycles_depthwise;
-		break;
-	case NET_DENSE:
-		per_mac = cfg->cycles_dense;
-		break;
-	default:
-		return cfg->cycles_layer + cfg->cycles_elementwise * elements_touched(net, i);
-	}
-	return cfg->cycles_layer + per_mac * macs +
-	       cfg->cycles_output * (double)net_elements(o->out);
+	mcu_work(net, i, work);
+	for (size_t r = 0; r < MCU_N_RATES; r++)
+		cycles += cfg->cycles[r] * work[r];
+	return cycles;
 }
 
 static uint64_t op_flash(const struct mcu_cfg *cfg, const struct network *net, size_t i)
@@ -148,7 +114,7 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 		memset(out->per_op, 0, net->n_ops * N_METRICS * sizeof *out->per_op);
 	for (size_t i = 0; i < d.net.n_ops; i++) {
 		double op_macs = (double)network_op_macs(&d.net, i);
-		double c = op_cycles(cfg, &d.net, i, op_macs);
+		double c = op_cycles(cfg, &d.net, i);
 		uint64_t f = op_flash(cfg, &d.net, i);
 
 		cycles += c;
@@ -203,9 +169,10 @@ static enum nasc_status open(struct costmodel *m, struct nasc_err *err)
 {
 	struct mcu *mcu = m->cfg;
 	const struct mcu_cfg *cfg = &mcu->cfg;
-	int known = (cfg->cycles_conv > 0) + (cfg->cycles_pointwise > 0) +
-		    (cfg->cycles_depthwise > 0) + (cfg->cycles_dense > 0);
+	int known = 0;
 
+	for (size_t r = 0; r < MCU_PER_MAC; r++)
+		known += cfg->cycles[r] > 0;
 	if (known != 0 && known != 4)
 		return nasc_fail(err, NASC_CONFIG,
 				 "only %d of cycles_conv, cycles_pointwise, cycles_depthwise and "
