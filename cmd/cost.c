@@ -21,6 +21,8 @@ static void print_figures(const struct bill *b, struct table *t)
 		const struct metric *m = &b->model.ops->metric[i];
 		double v = b->cost.value[i];
 
+		if (!b->model.ops->provenance(&b->model, i))
+			continue;
 		unit_format(v, m->dim, figure, sizeof figure);
 		snprintf(text, sizeof text, "%s%s", b->cost.bound[i] ? "<= " : "", figure);
 		table_cell(t, false, m->name);
@@ -117,7 +119,8 @@ static void write_scores(const struct bill *b, struct json_writer *w)
 					      .value = b->cost.value[i],
 					      .upper_bound = b->cost.bound[i] };
 
-		result_score_write(&score, w);
+		if (score.provenance)
+			result_score_write(&score, w);
 	}
 	json_end(w);
 }
@@ -207,44 +210,127 @@ static enum nasc_status load(const struct cmd_args *a, struct arena *arena, stru
 	return NASC_OK;
 }
 
+/* The sizes; of memory, where no target says who plans it, all; the targets. */
+static enum nasc_status open_bills(const struct cfg_strings *targets, struct arena *arena,
+				   struct bill **bill, size_t *n, struct nasc_err *err)
+{
+	struct bill *b = *bill = ARENA_NEW(arena, struct bill, 2 + targets->n);
+
+	if (costmodel_open(&b++->model, costmodel_find("size"), arena, err))
+		return err->code;
+	if (!targets->n && costmodel_open(&b++->model, costmodel_find("memory"), arena, err))
+		return err->code;
+	for (size_t i = 0; i < targets->n; i++)
+		if (target_open(&b++->model, targets_dir(), targets->v[i], arena, err))
+			return err->code;
+	*n = (size_t)(b - *bill);
+	return NASC_OK;
+}
+
+/* The last of the bills, for what is asked of one target. */
+static enum nasc_status one_target(const char *option, const struct cfg_strings *targets,
+				   struct nasc_err *err)
+{
+	if (targets->n != 1)
+		return nasc_fail(err, NASC_USAGE, "--%s: it takes one --target, not %zu", option,
+				 targets->n);
+	return NASC_OK;
+}
+
+static enum nasc_status draw_memory(const struct network *net, const struct costmodel *m,
+				    const char *path, struct arena *arena, struct nasc_err *err)
+{
+	struct cost_memory memory;
+
+	if (!m->ops->memory)
+		return nasc_fail(err, NASC_USAGE, "--memory-plan: %s has no memory of activations",
+				 m->target);
+	m->ops->memory(m, net, arena, &memory);
+	if (memory_plot(net, m, &memory, path, err))
+		return nasc_wrap(err, "--memory-plan");
+	fprintf(stderr, "wrote %s\n", path);
+	return NASC_OK;
+}
+
+static void print_schedules(const struct cost_schedule *s, uint32_t n)
+{
+	struct table *t = table_new(5);
+	static const char *const head[] = { "parts", "up to operator", "sram", "macs", "latency" };
+	char text[64];
+
+	for (size_t i = 0; i < 5; i++)
+		table_cell(t, true, head[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(text, sizeof text, "%u x %u", s[i].grid, s[i].grid);
+		table_cell(t, true, s[i].op ? text : "none");
+		snprintf(text, sizeof text, "%u", s[i].op);
+		table_cell(t, true, s[i].op ? text : "-");
+		table_cell(t, true,
+			   unit_format((double)s[i].sram_bytes, UNIT_BYTE, text, sizeof text));
+		snprintf(text, sizeof text, "%+.1f %%", 100 * (s[i].macs / s[0].macs - 1));
+		table_cell(t, true, text);
+		snprintf(text, sizeof text, "%+.1f %%",
+			 100 * (s[i].latency_s / s[0].latency_s - 1));
+		table_cell(t, true, isnan(s[i].latency_s) ? "unknown" : text);
+	}
+	putchar('\n');
+	table_print(t, stdout);
+	table_free(t);
+	if (n == 1)
+		puts("Running the first operators in parts needs no less SRAM than layer by "
+		     "layer.");
+}
+
+static enum nasc_status list_schedules(const struct network *net, const struct costmodel *m,
+				       struct arena *arena, struct nasc_err *err)
+{
+	struct cost_schedule *list;
+	uint32_t n;
+
+	if (!m->ops->schedules)
+		return nasc_fail(err, NASC_USAGE,
+				 "--schedules: %s has but one way to run a network", m->target);
+	n = m->ops->schedules(m, net, arena, &list);
+	print_schedules(list, n);
+	return NASC_OK;
+}
+
 static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
 {
-	const char *file = cmd_value(a, "save");
-	bool layers = cmd_flag(a, "layers");
+	const char *file = cmd_value(a, "save"), *picture = cmd_value(a, "memory-plan");
+	bool layers = cmd_flag(a, "layers"), ways = cmd_flag(a, "schedules");
 	struct network net;
 	struct cfg_strings targets = { 0 };
 	struct bill *bill;
-	size_t n;
+	size_t n = 0;
 
-	if (load(a, arena, &net, &targets, err))
+	if (load(a, arena, &net, &targets, err) ||
+	    (picture && one_target("memory-plan", &targets, err)) ||
+	    (ways && one_target("schedules", &targets, err)) ||
+	    open_bills(&targets, arena, &bill, &n, err))
 		return err->code;
-	n = targets.n;
-	bill = ARENA_NEW(arena, struct bill, 1 + n);
-	if (costmodel_open(&bill[0].model, costmodel_find("size"), arena, err))
-		return err->code;
-	for (size_t i = 0; i < n; i++)
-		if (target_open(&bill[1 + i].model, targets_dir(), targets.v[i], arena, err))
-			return err->code;
-	if (layers && !cmd_flag(a, "json") && layer_columns(bill, n + 1) > TABLE_MAX_COLUMNS)
+	if (layers && !cmd_flag(a, "json") && layer_columns(bill, n) > TABLE_MAX_COLUMNS)
 		return nasc_fail(err, NASC_USAGE,
 				 "--layers: %zu columns, at most %d fit a table: fewer targets at "
 				 "once, or --json",
-				 layer_columns(bill, n + 1), TABLE_MAX_COLUMNS);
+				 layer_columns(bill, n), TABLE_MAX_COLUMNS);
 	if (file && save(&net, file, err))
 		return err->code;
-	for (size_t i = 0; i <= n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (cost_one(&bill[i], &net, layers, arena, err))
 			return err->code;
 	if (cmd_flag(a, "json")) {
-		write_json(&net, bill, n + 1, layers);
-		return NASC_OK;
+		write_json(&net, bill, n, layers);
+	} else {
+		print_bills(bill, n);
+		if (layers) {
+			putchar('\n');
+			print_layers(&net, bill, n);
+		}
 	}
-	print_bills(bill, n + 1);
-	if (layers) {
-		putchar('\n');
-		print_layers(&net, bill, n + 1);
-	}
-	return NASC_OK;
+	if (picture && draw_memory(&net, &bill[n - 1].model, picture, arena, err))
+		return err->code;
+	return ways ? list_schedules(&net, &bill[n - 1].model, arena, err) : NASC_OK;
 }
 
 static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
@@ -260,6 +346,8 @@ static const struct cmd_option options[] = {
 	{ "id", "N", "row of the results to cost; 'knee', or the objective it is best in" },
 	{ "target", "NAME", "board, device or target file; repeatable [those of the results]" },
 	{ "layers", NULL, "a line an operator" },
+	{ "schedules", NULL, "the ways to run it in parts, on a target with patches" },
+	{ "memory-plan", "FILE", "draw as SVG where each tensor lies in SRAM, and when" },
 	{ "save", "FILE", "write the network alone, as JSON" },
 	{ "json", NULL, "machine-readable, SI units" },
 	{ .name = NULL }

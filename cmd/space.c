@@ -46,11 +46,17 @@ static void sample_json(const struct study *s, const uint32_t *gene, const struc
 	json_end(w);
 }
 
+/* A cost that this target has. */
+static bool shown(const struct study_metric *m)
+{
+	return m->provenance && !m->dear;
+}
+
 static void sample_heads(const struct study *s, struct table *t)
 {
 	table_cell(t, true, "#");
 	for (size_t m = 0; m < s->n_metrics; m++)
-		if (!s->metric[m].dear)
+		if (shown(&s->metric[m]))
 			table_cell(t, true, s->metric[m].name);
 	table_cell(t, false, "fits, or what it breaks");
 }
@@ -64,7 +70,7 @@ static void sample_row(const struct study *s, size_t i, const double *value, con
 	snprintf(text, sizeof text, "%zu", i);
 	table_cell(t, true, text);
 	for (size_t m = 0; m < s->n_metrics; m++)
-		if (!s->metric[m].dear)
+		if (shown(&s->metric[m]))
 			table_cell(t, true,
 				   isnan(value[m]) ? "-"
 						   : unit_format(value[m], s->metric[m].metric->dim,
@@ -84,7 +90,7 @@ static enum nasc_status sample(const struct study *s, long n, bool json, struct 
 	enum nasc_status st = NASC_OK;
 
 	for (size_t m = 0; m < s->n_metrics; m++)
-		columns += !s->metric[m].dear;
+		columns += shown(&s->metric[m]);
 	rng_stream(&rng, s->config->seed, RNG_SAMPLE, 0);
 	if (json) {
 		json_init(&w, stdout, false);

@@ -9,8 +9,8 @@
 #include "deployed.h"
 #include "models.h"
 
-const struct costmodel_ops *const costmodel_registry[] = { &costmodel_size, &costmodel_mcu,
-							   &costmodel_fpga, NULL };
+const struct costmodel_ops *const costmodel_registry[] = { &costmodel_size, &costmodel_memory,
+							   &costmodel_mcu, &costmodel_fpga, NULL };
 
 #define MODEL_KEY   "model"
 #define SUMMARY_KEY "summary"

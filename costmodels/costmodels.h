@@ -29,6 +29,33 @@ struct cost {
 	double *per_op;
 };
 
+/* Bytes of SRAM in use from one step of the order to another, both included. */
+struct cost_buffer {
+	uint32_t op; /* of the network handed in: whose output it is, or whose scratch */
+	uint32_t from, to;
+	uint64_t size, offset;
+	uint32_t host; /* index of the buffer that it lies in; its own: it lies alone */
+	uint64_t at;   /* from the host's beginning */
+};
+
+/* Where everything lies, and when. */
+struct cost_memory {
+	uint64_t peak_bytes;	 /* what the cost of the network says */
+	uint64_t arena_bytes;	 /* to the end of the highest buffer: more where gaps are left */
+	uint64_t beside_bytes;	 /* buffers of the runtime behind the arena */
+	uint32_t n_steps, *step; /* the operator of the network handed in that runs */
+	uint32_t n_buffers;
+	struct cost_buffer *buffer;
+	uint32_t grid, n_patched; /* the first n_patched steps run grid x grid times, shown once */
+};
+
+/* One way to run a network. */
+struct cost_schedule {
+	uint32_t op, grid; /* up to operator @op in grid x grid parts; 0 and 1: layer by layer */
+	uint64_t sram_bytes;
+	double macs, latency_s; /* computed again where parts overlap; NAN: not known */
+};
+
 /* What a target can hold: value[metric] <= max. */
 struct cost_limit {
 	size_t metric; /* index into ops->metric */
@@ -47,8 +74,15 @@ struct costmodel_ops {
 	 * where no implementation exists (one engine exceeds the device). */
 	enum nasc_status (*cost)(const struct costmodel *m, const struct network *net,
 				 struct arena *scratch, struct cost *out, struct nasc_err *err);
+	/* A picture of the SRAM that cost() counts; lists in @a. NULL: it has none. */
+	void (*memory)(const struct costmodel *m, const struct network *net, struct arena *a,
+		       struct cost_memory *out);
+	/* Every schedule of a network for which no other needs less SRAM and no more time, by
+	 * SRAM, the most first; list in @a. NULL: it has but one. */
+	uint32_t (*schedules)(const struct costmodel *m, const struct network *net, struct arena *a,
+			      struct cost_schedule **list);
 	/* "predicted: …": where the figure of metric @i comes from and how far to
-	 * trust it; static or in the model's arena. */
+	 * trust it; static or in the model's arena. NULL: the target has no such figure. */
 	const char *(*provenance)(const struct costmodel *m, size_t i);
 	/* The target's memories or resources: default constraints of a search for
 	 * it. Fills at most COST_MAX_METRICS, returns how many. NULL: it has none. */
@@ -61,6 +95,9 @@ struct costmodel {
 	const char *summary; /* one line about the target, from its file */
 	void *cfg;
 	struct arena *arena;
+	/* Upper bounds that a user set besides the target's own, 0 where there is none: a model
+	 * that can choose how a network is run chooses within them. */
+	double within[COST_MAX_METRICS];
 };
 
 extern const struct costmodel_ops *const costmodel_registry[]; /* NULL-terminated */

@@ -4,18 +4,22 @@
 
 #include "deployed.h"
 #include "mcu_cycles.h"
-#include "mcu_memory.h"
+#include "mcu_schedule.h"
 #include "models.h"
 
-enum { SRAM, FLASH, LATENCY, ENERGY, N_METRICS };
+enum { SRAM, FLASH, LATENCY, ENERGY, GRID, PATCHED, N_METRICS };
 
 static const struct metric metrics[N_METRICS] = {
 	[SRAM] = { "sram_bytes", "sram", UNIT_BYTE, false, true,
-		   "largest set of activations that are live at once, in the best order" },
+		   "peak memory of activations, and of the runtime's buffers where it says so" },
 	[FLASH] = { "flash_bytes", "flash", UNIT_BYTE, false, true,
 		    "weights, biases and the runtime's code" },
 	[LATENCY] = { "latency_s", "latency", UNIT_SECOND, false, true, "time of one inference" },
 	[ENERGY] = { "energy_j", "energy", UNIT_JOULE, false, true, "energy of one inference" },
+	[GRID] = { "patch_grid", "patch_grid", UNIT_NONE, false, false,
+		   "parts along each side in which the first operators run; 1: layer by layer" },
+	[PATCHED] = { "patched", "patched", UNIT_NONE, false, false,
+		      "the last operator that runs in parts; 0: layer by layer" },
 };
 
 struct mcu_cfg {
@@ -23,7 +27,8 @@ struct mcu_cfg {
 	double clock, sram, flash;
 	double code;
 	int64_t weight_bits, activation_bits, channel_bytes;
-	bool count_input, inplace_depthwise;
+	int64_t memory, patches;
+	bool count_input, inplace_depthwise, fused_add;
 	double cycles[MCU_N_RATES];
 	double energy_per_mac;
 	const char *latency_source, *energy_source;
@@ -62,9 +67,18 @@ static const struct cfg_field fields[] = {
 		      "width of an activation"),
 	CFG_INT_FIELD(struct mcu_cfg, channel_bytes, "0", 0, 64, "bytes",
 		      "what the runtime keeps in flash per output channel besides the bias"),
-	CFG_BOOL_FIELD(struct mcu_cfg, count_input, "true", "the input image lies in SRAM"),
+	CFG_CHOICE_FIELD(struct mcu_cfg, memory, "ideal", mcu_memory_names,
+			 "who plans the memory of activations"),
+	CFG_INT_FIELD(struct mcu_cfg, patches, "1", 1, MCU_GRID_MAX, "",
+		      "parts along each side in which the runtime can run the first operators, at "
+		      "most; it does where the network fits no other way"),
+	CFG_BOOL_FIELD(struct mcu_cfg, count_input, "true",
+		       "the input image lies in SRAM; with parts, as long as these run"),
 	CFG_BOOL_FIELD(struct mcu_cfg, inplace_depthwise, "false",
-		       "depthwise convolutions overwrite their input"),
+		       "depthwise convolutions overwrite their input; of memory: ideal"),
+	CFG_BOOL_FIELD(struct mcu_cfg, fused_add, "false",
+		       "a convolution that ends a residual block adds onto the block's input; of "
+		       "memory: ideal"),
 	CFG_REAL_FIELD(struct mcu_cfg, energy_per_mac, "0", 0, 1, UNIT_JOULE, "J",
 		       "energy per MAC; 0: not known"),
 	CFG_STRING_FIELD(struct mcu_cfg, latency_source, "", "where the rates come from"),
@@ -74,13 +88,15 @@ static const struct cfg_field fields[] = {
 
 /* ---- cost --------------------------------------------------------------------- */
 
-static double op_cycles(const struct mcu_cfg *cfg, const struct network *net, size_t i)
+/* Of @area times its output, in @calls calls of its kernel. */
+static double op_cycles(const struct mcu_cfg *cfg, const struct network *net, size_t i, double area,
+			double calls)
 {
 	double work[MCU_N_RATES], cycles = 0;
 
 	mcu_work(net, i, work);
 	for (size_t r = 0; r < MCU_N_RATES; r++)
-		cycles += cfg->cycles[r] * work[r];
+		cycles += cfg->cycles[r] * work[r] * (r == MCU_LAYER ? calls : area);
 	return cycles;
 }
 
@@ -93,51 +109,188 @@ static uint64_t op_flash(const struct mcu_cfg *cfg, const struct network *net, s
 	return bytes;
 }
 
+/* How a network runs: as it is deployed, in parts where it has to. */
+struct plan {
+	struct deployed d;
+	struct mcu_schedule schedule;
+	struct mcu_parts parts;
+};
+
+static struct mcu_memory_rules memory_rules(const struct mcu_cfg *cfg)
+{
+	return (struct mcu_memory_rules){ (enum mcu_memory_model)cfg->memory,
+					  (uint32_t)cfg->activation_bits, cfg->count_input,
+					  cfg->inplace_depthwise, cfg->fused_add };
+}
+
+static double smaller(double a, double b)
+{
+	return b > 0 && b < a ? b : a;
+}
+
+static uint32_t list_schedules(const struct mcu *mcu, const struct network *net, double enough,
+			       struct arena *a, struct mcu_schedule **list)
+{
+	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
+	double *weight = ARENA_NEW(a, double, net->n_ops);
+
+	for (size_t i = 0; i < net->n_ops; i++)
+		weight[i] = mcu->has_latency ? op_cycles(&mcu->cfg, net, i, 1, 1)
+					     : (double)network_op_macs(net, i);
+	return mcu_schedules(net, &rules, (uint32_t)mcu->cfg.patches, weight, (uint64_t)enough, a,
+			     list);
+}
+
+/* The schedule of least time that fits, else the one of least SRAM. */
+static struct mcu_schedule choose(const struct costmodel *m, const struct network *net,
+				  struct arena *a)
+{
+	const struct mcu *mcu = m->cfg;
+	double enough = smaller(mcu->cfg.sram, m->within[SRAM]);
+	struct mcu_schedule *list, best;
+	uint32_t n = list_schedules(mcu, net, enough, a, &list);
+
+	best = list[0];
+	for (uint32_t i = 1; i < n; i++)
+		if (list[i].peak_bytes < best.peak_bytes)
+			best = list[i];
+	return (double)list[n - 1].peak_bytes <= enough ? list[n - 1] : best;
+}
+
+static void plan_init(struct plan *p, const struct costmodel *m, const struct network *net,
+		      struct arena *a)
+{
+	const struct mcu *mcu = m->cfg;
+	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
+
+	deployed_init(&p->d, net, a);
+	p->schedule = (struct mcu_schedule){ .grid = 1 };
+	if (mcu->cfg.patches > 1)
+		p->schedule = choose(m, &p->d.net, a);
+	mcu_parts_init(&p->parts, &p->d.net, &rules, p->schedule.end, p->schedule.grid, a);
+}
+
+/* Bytes of activations while each operator runs. */
+static void live_rows(const struct plan *p, double *per_op)
+{
+	const struct mcu_parts *parts = &p->parts;
+
+	for (size_t k = 0; k < parts->rest.n_ops; k++)
+		per_op[p->d.row[p->schedule.end + parts->rest_memory.order[k]] * N_METRICS + SRAM] =
+			(double)parts->rest_memory.live[k];
+	for (size_t k = 0; k < parts->patch.n_ops; k++)
+		per_op[p->d.row[parts->patch_memory.order[k]] * N_METRICS + SRAM] =
+			(double)(parts->image + parts->whole + parts->patch_memory.live[k]);
+}
+
+/* Cycles and MACs of one operator under a plan. */
+static double plan_cycles(const struct plan *p, const struct mcu_cfg *cfg, size_t i)
+{
+	double calls = i <= p->schedule.end ? (double)p->schedule.grid * p->schedule.grid : 1;
+
+	return op_cycles(cfg, &p->d.net, i, p->parts.area[i], calls);
+}
+
+static double plan_macs(const struct plan *p, size_t i)
+{
+	return (double)network_op_macs(&p->d.net, i) * p->parts.area[i];
+}
+
 static enum nasc_status cost(const struct costmodel *m, const struct network *net,
 			     struct arena *scratch, struct cost *out, struct nasc_err *err)
 {
 	const struct mcu *mcu = m->cfg;
 	const struct mcu_cfg *cfg = &mcu->cfg;
-	const struct mcu_memory_rules rules = { (uint32_t)cfg->activation_bits, cfg->count_input,
-						cfg->inplace_depthwise };
 	double s_per_cycle = mcu->has_latency ? 1 / cfg->clock : NAN;
 	double joule_per_mac = cfg->energy_per_mac > 0 ? cfg->energy_per_mac : NAN;
 	double cycles = 0, macs = 0;
 	uint64_t flash = 0;
-	struct deployed d;
-	struct mcu_memory memory;
+	struct plan p;
 
 	(void)err;
-	deployed_init(&d, net, scratch);
-	mcu_memory_plan(&d.net, &rules, scratch, &memory);
+	plan_init(&p, m, net, scratch);
 	if (out->per_op)
 		memset(out->per_op, 0, net->n_ops * N_METRICS * sizeof *out->per_op);
-	for (size_t i = 0; i < d.net.n_ops; i++) {
-		double op_macs = (double)network_op_macs(&d.net, i);
-		double c = op_cycles(cfg, &d.net, i);
-		uint64_t f = op_flash(cfg, &d.net, i);
+	for (size_t i = 0; i < p.d.net.n_ops; i++) {
+		double op_macs = plan_macs(&p, i), c = plan_cycles(&p, cfg, i);
+		uint64_t f = op_flash(cfg, &p.d.net, i);
 
 		cycles += c;
 		macs += op_macs;
 		flash += f;
 		if (out->per_op) {
-			double *row = out->per_op + d.row[i] * N_METRICS;
+			double *row = out->per_op + p.d.row[i] * N_METRICS;
 
 			row[FLASH] = (double)f;
 			row[LATENCY] = c * s_per_cycle;
 			row[ENERGY] = op_macs * joule_per_mac;
 		}
 	}
-	for (size_t k = 0; out->per_op && k < d.net.n_ops; k++)
-		out->per_op[d.row[memory.order[k]] * N_METRICS + SRAM] = (double)memory.live[k];
-	out->value[SRAM] = (double)memory.peak_bytes;
+	for (size_t i = 0; out->per_op && i < net->n_ops; i++)
+		out->per_op[i * N_METRICS + GRID] = out->per_op[i * N_METRICS + PATCHED] = NAN;
+	if (out->per_op)
+		live_rows(&p, out->per_op);
+	out->value[SRAM] = (double)mcu_parts_peak(&p.parts);
 	out->value[FLASH] = (double)flash + cfg->code;
 	out->value[LATENCY] = cycles * s_per_cycle;
 	out->value[ENERGY] = macs * joule_per_mac;
+	out->value[GRID] = out->value[PATCHED] = NAN;
+	if (cfg->patches > 1) {
+		out->value[GRID] = (double)p.schedule.grid;
+		out->value[PATCHED] = (double)(p.schedule.end ? p.d.row[p.schedule.end] : 0);
+	}
 	for (size_t i = 0; i < N_METRICS; i++)
 		out->bound[i] = false;
-	out->bound[SRAM] = !memory.exact;
+	out->bound[SRAM] =
+		!p.parts.rest_memory.exact || (p.schedule.grid > 1 && !p.parts.patch_memory.exact);
 	return NASC_OK;
+}
+
+static void memory(const struct costmodel *m, const struct network *net, struct arena *a,
+		   struct cost_memory *out)
+{
+	struct plan p;
+
+	plan_init(&p, m, net, a);
+	*out = (struct cost_memory){ .grid = p.schedule.grid };
+	mcu_parts_place(&p.parts, p.schedule.end, out, a);
+	for (uint32_t k = 0; k < out->n_steps; k++)
+		out->step[k] = p.d.row[out->step[k]];
+	for (uint32_t i = 0; i < out->n_buffers; i++)
+		out->buffer[i].op = p.d.row[out->buffer[i].op];
+}
+
+static uint32_t schedules(const struct costmodel *m, const struct network *net, struct arena *a,
+			  struct cost_schedule **out)
+{
+	const struct mcu *mcu = m->cfg;
+	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
+	struct mcu_schedule *list;
+	struct plan p;
+	uint32_t n, kept = 0;
+
+	deployed_init(&p.d, net, a);
+	n = list_schedules(mcu, &p.d.net, 0, a, &list);
+	*out = ARENA_NEW(a, struct cost_schedule, n);
+	for (uint32_t k = 0; k < n; k++) {
+		struct cost_schedule *s = &(*out)[kept];
+		double cycles = 0;
+
+		if (kept && list[k].peak_bytes >= s[-1].sram_bytes)
+			continue;
+		p.schedule = list[k];
+		mcu_parts_init(&p.parts, &p.d.net, &rules, p.schedule.end, p.schedule.grid, a);
+		*s = (struct cost_schedule){ .op = list[k].end ? p.d.row[list[k].end] : 0,
+					     .grid = list[k].grid,
+					     .sram_bytes = list[k].peak_bytes };
+		for (size_t i = 0; i < p.d.net.n_ops; i++) {
+			s->macs += plan_macs(&p, i);
+			cycles += plan_cycles(&p, &mcu->cfg, i);
+		}
+		s->latency_s = mcu->has_latency ? cycles / mcu->cfg.clock : NAN;
+		kept++;
+	}
+	return kept;
 }
 
 /* ---- target ------------------------------------------------------------------- */
@@ -147,11 +300,15 @@ static void write_provenance(struct mcu *mcu)
 	const struct mcu_cfg *cfg = &mcu->cfg;
 	size_t size = sizeof mcu->provenance[0];
 
-	snprintf(mcu->provenance[SRAM], size,
-		 "predicted: least peak of live %u-bit activations over all execution orders, "
-		 "%s the input%s; no stack, scratch buffers or fragmentation",
-		 (unsigned)cfg->activation_bits, cfg->count_input ? "with" : "without",
-		 cfg->inplace_depthwise ? ", depthwise in place" : "");
+	snprintf(mcu->provenance[SRAM], size, "%s", mcu_memory_provenance[cfg->memory]);
+	if (cfg->memory == MCU_IDEAL)
+		snprintf(mcu->provenance[SRAM], size,
+			 "predicted: least peak of live %u-bit activations over all execution "
+			 "orders, "
+			 "%s the input%s%s; no stack, scratch buffers or fragmentation",
+			 (unsigned)cfg->activation_bits, cfg->count_input ? "with" : "without",
+			 cfg->inplace_depthwise ? ", depthwise in place" : "",
+			 cfg->fused_add ? ", residuals added in place" : "");
 	snprintf(mcu->provenance[FLASH], size,
 		 "predicted: weights and biases counted, code of %.60s assumed constant",
 		 cfg->runtime);
@@ -178,6 +335,11 @@ static enum nasc_status open(struct costmodel *m, struct nasc_err *err)
 				 "only %d of cycles_conv, cycles_pointwise, cycles_depthwise and "
 				 "cycles_dense are given, it takes all four or none",
 				 known);
+	if (cfg->memory == MCU_TFLM && cfg->patches > 1)
+		return nasc_fail(
+			err, NASC_CONFIG,
+			"patches: TensorFlow Lite Micro (memory: tflm) runs layer by layer, "
+			"it takes 1");
 	if (cfg->code >= cfg->flash)
 		return nasc_fail(err, NASC_CONFIG,
 				 "code of %.0f bytes leaves no room in flash of %.0f bytes",
@@ -193,6 +355,11 @@ static const char *provenance(const struct costmodel *m, size_t i)
 {
 	const struct mcu *mcu = m->cfg;
 
+	if (i == GRID || i == PATCHED)
+		return mcu->cfg.patches > 1
+			       ? "predicted: the schedule of least time that fits, else that of "
+				 "least SRAM"
+			       : NULL;
 	return mcu->provenance[i];
 }
 
@@ -207,14 +374,17 @@ static size_t limits(const struct costmodel *m, struct cost_limit *out)
 
 const struct costmodel_ops costmodel_mcu = {
 	.name = "mcu",
-	.summary = "microcontroller: peak SRAM over all execution orders, flash, latency, energy",
-	.source = "Liberis et al., uNAS, EuroMLSys 2021; rates fitted on published measurements",
+	.summary = "microcontroller: peak SRAM by runtime and schedule, flash, latency, energy",
+	.source = "Liberis et al., uNAS, EuroMLSys 2021; Lin et al., MCUNetV2, NeurIPS 2021; rates "
+		  "fitted on published measurements",
 	.metric = metrics,
 	.n_metrics = N_METRICS,
 	.fields = fields,
 	.cfg_size = sizeof(struct mcu),
 	.open = open,
 	.cost = cost,
+	.memory = memory,
+	.schedules = schedules,
 	.provenance = provenance,
 	.limits = limits,
 };

@@ -3,6 +3,22 @@
 #include <string.h>
 
 #include "mcu_graph.h"
+#include "mcu_greedy.h"
+
+const char *const mcu_memory_names[] = {
+	[MCU_IDEAL] = "ideal", [MCU_TFLM] = "tflm", [MCU_TINYENGINE] = "tinyengine", NULL
+};
+
+const char *const mcu_memory_provenance[] = {
+	[MCU_IDEAL] =
+		"predicted: least peak of live activations over all execution orders, depthwise "
+		"in place; no stack, scratch buffers or fragmentation",
+	[MCU_TFLM] =
+		"predicted: greedy planner of TensorFlow Lite Micro, nothing in place; without "
+		"kernels' scratch buffers and the persistent part of the arena",
+	[MCU_TINYENGINE] = "predicted: first fit by size, depthwise in place, im2col and kernel "
+			   "buffers; no stack",
+};
 
 /* Operators looked at before a search settles for what it has: some 0.3 s. */
 #define VISITS_MAX ((uint64_t)1 << 25)
@@ -15,6 +31,41 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
+}
+
+/* ---- sizes ------------------------------------------------------------------- */
+
+/* An add's input that is the other one at the end of operators with one input each. */
+static bool ends_block(const struct network *net, const uint32_t *readers, uint32_t add, uint32_t k)
+{
+	const uint32_t *in = network_inputs(net, add);
+	uint32_t op = in[k], residual = in[1 - k];
+
+	if (net->op[op].kind != NET_CONV2D || readers[op] != 1 || readers[residual] != 2)
+		return false;
+	while (op > residual && net->op[op].n_inputs == 1)
+		op = network_inputs(net, op)[0];
+	return op == residual;
+}
+
+void mcu_memory_sizes(const struct network *net, const struct mcu_memory_rules *rules,
+		      uint64_t *size, struct arena *scratch)
+{
+	struct arena_mark mark = arena_mark(scratch);
+	uint32_t *readers = ARENA_NEW(scratch, uint32_t, net->n_ops);
+
+	for (size_t i = 0; i < net->n_ops; i++)
+		size[i] = (net_elements(net->op[i].out) * rules->activation_bits + 7) / 8;
+	if (!rules->count_input)
+		size[0] = 0;
+	if (rules->model == MCU_IDEAL && rules->fused_add) {
+		network_consumers(net, readers);
+		for (uint32_t i = 1; i < net->n_ops; i++)
+			for (uint32_t k = 0; k < 2 && net->op[i].kind == NET_ADD; k++)
+				if (net->op[i].n_inputs == 2 && ends_block(net, readers, i, k))
+					size[network_inputs(net, i)[k]] = 0;
+	}
+	arena_rewind(scratch, mark);
 }
 
 /* ---- graph ------------------------------------------------------------------- */
@@ -35,7 +86,6 @@ void mcu_graph_init(struct mcu_graph *g, const struct network *net,
 	for (uint32_t i = 0; i < n; i++) {
 		const uint32_t *in = network_inputs(net, i);
 
-		g->size[i] = (net_elements(net->op[i].out) * rules->activation_bits + 7) / 8;
 		g->first[i] = at;
 		for (uint32_t k = 0; k < net->op[i].n_inputs; k++) {
 			if (seen[in[k]] == i)
@@ -47,8 +97,7 @@ void mcu_graph_init(struct mcu_graph *g, const struct network *net,
 	}
 	g->first[n] = at;
 	g->readers[n - 1]++;
-	if (!rules->count_input)
-		g->size[0] = 0;
+	mcu_memory_sizes(net, rules, g->size, a);
 }
 
 /* Bytes that @op's output takes from inputs that die: @dying of them in all,
@@ -178,8 +227,8 @@ static void unexecute(const struct mcu_graph *g, struct mcu_state *s, uint32_t b
 	s->live = live_before;
 }
 
-void mcu_memory_plan(const struct network *net, const struct mcu_memory_rules *rules,
-		     struct arena *a, struct mcu_memory *out)
+static void ideal_plan(const struct network *net, const struct mcu_memory_rules *rules,
+		       struct arena *a, struct mcu_memory *out)
 {
 	uint32_t n = (uint32_t)net->n_ops, n_segments, begin = 0, *end;
 	uint64_t visits = VISITS_MAX;
@@ -221,4 +270,13 @@ void mcu_memory_plan(const struct network *net, const struct mcu_memory_rules *r
 	plan.exact = bound == proven;
 	arena_rewind(a, mark);
 	*out = plan;
+}
+
+void mcu_memory_plan(const struct network *net, const struct mcu_memory_rules *rules,
+		     struct arena *a, struct mcu_memory *out)
+{
+	if (rules->model == MCU_IDEAL)
+		ideal_plan(net, rules, a, out);
+	else
+		mcu_greedy_plan(net, rules, a, out);
 }

@@ -3,5 +3,5 @@
 #include "costmodels.h"
 
 /* The rows of the registry. */
-extern const struct costmodel_ops costmodel_size, costmodel_mcu, costmodel_fpga;
+extern const struct costmodel_ops costmodel_size, costmodel_memory, costmodel_mcu, costmodel_fpga;
 #endif

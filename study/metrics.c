@@ -60,7 +60,8 @@ static void add_metric(struct study *s, const char *prefix, const struct metric 
 static bool find_metric(const struct study *s, const char *name, size_t *out)
 {
 	for (size_t i = 0; i < s->n_metrics; i++)
-		if (!strcmp(s->metric[i].key, name) || !strcmp(s->metric[i].name, name)) {
+		if (s->metric[i].provenance &&
+		    (!strcmp(s->metric[i].key, name) || !strcmp(s->metric[i].name, name))) {
 			*out = i;
 			return true;
 		}
@@ -91,7 +92,9 @@ static enum nasc_status no_metric(const struct study *s, size_t line, const char
 	for (size_t i = 0; i < s->n_metrics; i++) {
 		size_t at = strlen(known);
 
-		snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", s->metric[i].name);
+		if (s->metric[i].provenance)
+			snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "",
+				 s->metric[i].name);
 	}
 	return config_fail(&s->config->doc, line, err,
 			   "%s: no figure is called '%s'; this config has %s", section, name,
@@ -271,6 +274,21 @@ static enum nasc_status resolve_bounds(struct study *s, struct nasc_err *err)
 				return err->code;
 	}
 	return NASC_OK;
+}
+
+/* Models that can choose how a network runs choose within the bounds. */
+static void tell_models(struct study *s)
+{
+	for (size_t i = 0, at = 0; i < s->n_models; at += s->model[i++].ops->n_metrics)
+		for (size_t j = 0; j < s->n_bounds; j++) {
+			const struct study_bound *b = &s->bound[j];
+			double *within = s->model[i].within;
+			size_t k = b->metric - at;
+
+			if (b->upper && b->metric >= at && k < s->model[i].ops->n_metrics &&
+			    (within[k] == 0 || b->value < within[k]))
+				within[k] = b->value;
+		}
 }
 
 /* The hypervolume's worst corner, in the minimised sense: of several bounds the tightest. */
@@ -463,6 +481,7 @@ enum nasc_status study_open(struct study *s, const struct study_config *c, const
 	if (resolve_objectives(s, err) || screen_check(s, err) || resolve_bounds(s, err) ||
 	    resolve_reference(s, err) || open_images(s, with_data, err))
 		return err->code;
+	tell_models(s);
 	if (space_open(&s->space, c->space, c->space_cfg, s->input, s->classes, a, err))
 		return config_wrap(&c->doc, yaml_get(c->doc.root, "space")->line, err, "space");
 	if (check_known(s, err))

@@ -2,24 +2,17 @@
 #include <math.h>
 #include <string.h>
 
+#include "plot.h"
+
 #include "file.h"
 #include "private.h"
-
-enum { WIDTH = 720, HEIGHT = 480, LEFT = 90, RIGHT = 30, TOP = 30, BOTTOM = 70 };
 
 /* Beyond these the steps of an axis are no doubles of full precision. */
 #define LEAST_SPAN 1e-290
 #define LEAST_PART 1e-12 /* of the larger end */
 #define FARTHEST   1e290
 
-struct axis {
-	const char *name; /* key of the score */
-	enum unit_dim dim;
-	double lo, hi, step; /* of the axis; both ends on a tick */
-	double from, to;     /* pixels of lo and hi */
-};
-
-static double place(const struct axis *a, double v)
+double axis_place(const struct axis *a, double v)
 {
 	return a->from + (a->to - a->from) * (v - a->lo) / (a->hi - a->lo);
 }
@@ -43,7 +36,17 @@ static void scale_axis(struct axis *a, double lo, double hi)
 		a->hi = a->lo + a->step;
 }
 
-static void put_text(FILE *fp, const char *text)
+void axis_init(struct axis *a, const char *name, enum unit_dim dim, double lo, double hi,
+	       bool vertical)
+{
+	*a = (struct axis){ .name = name,
+			    .dim = dim,
+			    .from = vertical ? PLOT_HEIGHT - PLOT_BOTTOM : PLOT_LEFT,
+			    .to = vertical ? PLOT_TOP : PLOT_WIDTH - PLOT_RIGHT };
+	scale_axis(a, lo, hi);
+}
+
+void plot_text(FILE *fp, const char *text)
 {
 	for (; *text; text++)
 		switch (*text) {
@@ -67,7 +70,7 @@ static void draw_axis(FILE *fp, const struct axis *a, bool vertical)
 	char label[40];
 
 	for (int i = 0; i <= n; i++) {
-		double v = a->lo + i * a->step, p = place(a, v);
+		double v = a->lo + i * a->step, p = axis_place(a, v);
 
 		if (fabs(v) < 1e-9 * a->step)
 			v = 0;
@@ -76,27 +79,41 @@ static void draw_axis(FILE *fp, const struct axis *a, bool vertical)
 			fprintf(fp,
 				"<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" "
 				"text-anchor=\"end\">%s</text>\n",
-				LEFT, p, WIDTH - RIGHT, LEFT - 8, p + 4, label);
+				PLOT_LEFT, p, PLOT_WIDTH - PLOT_RIGHT, PLOT_LEFT - 8, p + 4, label);
 		else
 			fprintf(fp,
 				"<path class=\"grid\" d=\"M%.1f %dV%d\"/><text x=\"%.1f\" y=\"%d\" "
 				"text-anchor=\"middle\">%s</text>\n",
-				p, TOP, HEIGHT - BOTTOM, p, HEIGHT - BOTTOM + 20, label);
+				p, PLOT_TOP, PLOT_HEIGHT - PLOT_BOTTOM, p,
+				PLOT_HEIGHT - PLOT_BOTTOM + 20, label);
 	}
 	if (vertical)
 		fprintf(fp,
 			"<text class=\"name\" transform=\"translate(20 %d) rotate(-90)\" "
 			"text-anchor=\"middle\">",
-			(TOP + HEIGHT - BOTTOM) / 2);
+			(PLOT_TOP + PLOT_HEIGHT - PLOT_BOTTOM) / 2);
 	else
 		fprintf(fp, "<text class=\"name\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">",
-			(LEFT + WIDTH - RIGHT) / 2, HEIGHT - 22);
-	put_text(fp, a->name);
+			(PLOT_LEFT + PLOT_WIDTH - PLOT_RIGHT) / 2, PLOT_HEIGHT - 22);
+	plot_text(fp, a->name);
 	fputs("</text>\n", fp);
 }
 
-static enum nasc_status measure(const struct results *r, const char *name, struct axis *a,
-				struct nasc_err *err)
+void plot_begin(FILE *fp, const char *style, const struct axis *x, const struct axis *y)
+{
+	fprintf(fp,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+		"viewBox=\"0 0 %d %d\">\n"
+		"<style>text{font:12px sans-serif;fill:#444}.name{font-size:14px;fill:#000}"
+		".grid{stroke:#ddd;fill:none}%s</style>\n"
+		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
+		PLOT_WIDTH, PLOT_HEIGHT, PLOT_WIDTH, PLOT_HEIGHT, style);
+	draw_axis(fp, x, false);
+	draw_axis(fp, y, true);
+}
+
+static enum nasc_status measure(const struct results *r, const char *name, bool vertical,
+				struct axis *a, struct nasc_err *err)
 {
 	double lo = INFINITY, hi = -INFINITY;
 
@@ -117,7 +134,7 @@ static enum nasc_status measure(const struct results *r, const char *name, struc
 	if (fmax(fabs(lo), fabs(hi)) > FARTHEST)
 		return nasc_fail(err, NASC_USAGE, "--plot: '%s' goes beyond %g, too far to draw",
 				 a->name, FARTHEST);
-	scale_axis(a, lo, hi);
+	axis_init(a, a->name, a->dim, lo, hi, vertical);
 	return NASC_OK;
 }
 
@@ -126,7 +143,7 @@ static void draw_point(FILE *fp, const struct result *row, const struct axis *x,
 {
 	const struct result_score *sx = result_score(row, x->name),
 				  *sy = result_score(row, y->name);
-	double px = place(x, sx->value), py = place(y, sy->value);
+	double px = axis_place(x, sx->value), py = axis_place(y, sy->value);
 	char tx[40], ty[40];
 
 	fprintf(fp,
@@ -143,26 +160,19 @@ static void draw_point(FILE *fp, const struct result *row, const struct axis *x,
 enum nasc_status results_plot(const struct results *r, const char *x_name, const char *y_name,
 			      const char *path, struct nasc_err *err)
 {
-	struct axis x = { .from = LEFT, .to = WIDTH - RIGHT },
-		    y = { .from = HEIGHT - BOTTOM, .to = TOP };
+	struct axis x = { 0 }, y = { 0 };
 	struct file_out f = { 0 };
 
 	if (r->n == 0)
 		return nasc_fail(err, NASC_USAGE, "--plot: nothing to draw, no row is left");
-	if (measure(r, x_name, &x, err) || measure(r, y_name, &y, err))
+	if (measure(r, x_name, false, &x, err) || measure(r, y_name, true, &y, err))
 		return err->code;
 	if (file_begin(&f, path, err))
 		return err->code;
-	fprintf(f.fp,
-		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-		"viewBox=\"0 0 %d %d\">\n"
-		"<style>text{font:12px sans-serif;fill:#444}.name{font-size:14px;fill:#000}"
-		".grid{stroke:#ddd;fill:none}.point{fill:#2166ac;fill-opacity:.8}"
-		".knee{fill:#d6604d;stroke:#000}.mark{font-weight:bold;fill:#000}</style>\n"
-		"<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-		WIDTH, HEIGHT, WIDTH, HEIGHT);
-	draw_axis(f.fp, &x, false);
-	draw_axis(f.fp, &y, true);
+	plot_begin(f.fp,
+		   ".point{fill:#2166ac;fill-opacity:.8}.knee{fill:#d6604d;stroke:#000}"
+		   ".mark{font-weight:bold;fill:#000}",
+		   &x, &y);
 	for (size_t i = 0; i < r->n; i++)
 		if (!r->row[i].knee)
 			draw_point(f.fp, &r->row[i], &x, &y);

@@ -122,8 +122,8 @@ void config_reference(FILE *fp);
 struct study_metric {
 	char key[64], name[64]; /* with "target." in front when there are several targets */
 	const struct metric *metric;
-	const char *model, *provenance;
-	bool dear; /* known only after the evaluator ran */
+	const char *model, *provenance; /* provenance NULL: this target has no such figure */
+	bool dear;			/* known only after the evaluator ran */
 };
 struct study_bound {
 	size_t metric;
@@ -289,4 +289,9 @@ const struct result *results_find(const struct results *r, const char *id);
 /* SVG of two scores over all rows, the knee marked. */
 enum nasc_status results_plot(const struct results *r, const char *x, const char *y,
 			      const char *path, struct nasc_err *err);
+
+/* Addresses over the operators in the order they run, as SVG. */
+enum nasc_status memory_plot(const struct network *net, const struct costmodel *m,
+			     const struct cost_memory *memory, const char *path,
+			     struct nasc_err *err);
 #endif

@@ -138,6 +138,20 @@ static inline void autoencoder(struct network *n, struct arena *a)
 	infer(n);
 }
 
+static inline uint32_t inverted_residual(struct network *n, uint32_t x, uint32_t in, uint32_t mid,
+					 uint32_t out, uint32_t kernel, uint32_t stride)
+{
+	uint32_t y = x;
+
+	if (mid != in)
+		y = conv_relu(n, y, mid, 1, 1);
+	y = network_unary(n, NET_RELU6, network_depthwise(n, y, kernel, stride, NET_SAME, true));
+	y = network_conv2d(n, y, out, 1, 1, 1, NET_SAME, true);
+	if (stride == 1 && in == out)
+		y = network_merge(n, NET_ADD, (uint32_t[]){ x, y }, 2);
+	return y;
+}
+
 /* MobileNetV2 1.0 at 224x224, Sandler et al., table 2. */
 static inline void mobilenet_v2(struct network *n, struct arena *a)
 {
@@ -151,19 +165,64 @@ static inline void mobilenet_v2(struct network *n, struct arena *a)
 	x = conv_relu(n, 0, 32, 3, 2);
 	for (size_t i = 0; i < sizeof stage / sizeof *stage; i++)
 		for (uint32_t k = 0; k < stage[i].n; k++) {
-			uint32_t in = x, s = k == 0 ? stage[i].s : 1;
-
-			if (stage[i].t > 1)
-				x = conv_relu(n, x, c * stage[i].t, 1, 1);
-			x = network_unary(n, NET_RELU6,
-					  network_depthwise(n, x, 3, s, NET_SAME, true));
-			x = network_conv2d(n, x, stage[i].c, 1, 1, 1, NET_SAME, true);
-			if (s == 1 && c == stage[i].c)
-				x = network_merge(n, NET_ADD, (uint32_t[]){ in, x }, 2);
+			x = inverted_residual(n, x, c, c * stage[i].t, stage[i].c, 3,
+					      k == 0 ? stage[i].s : 1);
 			c = stage[i].c;
 		}
 	x = network_unary(n, NET_GLOBAL_POOL, conv_relu(n, x, 1280, 1, 1));
 	network_dense(n, x, 1000, true);
+	infer(n);
+}
+
+/* MCUNet by its published block lists (mit-han-lab/mcunet): expansions and kernels of the blocks
+ * of each stage behind the first, "434 545". */
+struct mcunet {
+	const char *name, *expansions, *kernels;
+	uint32_t side, stem, width[7];
+};
+static const struct mcunet mcunets[] = {
+	{ "in0",
+	  "434 545 54 545 64 6",
+	  "533 755 75 353 35 3",
+	  48,
+	  24,
+	  { 16, 16, 24, 48, 56, 112, 192 } },
+	{ "in2",
+	  "3655 566 45 554 6434 5",
+	  "5735 375 75 353 5553 5",
+	  160,
+	  16,
+	  { 8, 16, 24, 40, 48, 96, 160 } },
+	{ "in4",
+	  "354 544 333 433 433 4",
+	  "735 737 737 355 775 5",
+	  160,
+	  32,
+	  { 16, 24, 40, 80, 96, 192, 320 } },
+};
+
+static inline void mcunet(struct network *n, const struct mcunet *m, struct arena *a)
+{
+	static const uint32_t strides[] = { 1, 2, 2, 2, 1, 2, 1 };
+	uint32_t stage = 1, c = m->width[0], x;
+	bool first = true;
+
+	network_init(n, a, (struct net_shape){ m->side, m->side, 3 });
+	x = conv_relu(n, 0, m->stem, 3, 2);
+	x = inverted_residual(n, x, m->stem, m->stem, c, 3, 1);
+	for (size_t i = 0; m->expansions[i]; i++) {
+		if (m->expansions[i] == ' ') {
+			stage++;
+			first = true;
+			continue;
+		}
+		x = inverted_residual(n, x, c, c * (uint32_t)(m->expansions[i] - '0'),
+				      m->width[stage], (uint32_t)(m->kernels[i] - '0'),
+				      first ? strides[stage] : 1);
+		c = m->width[stage];
+		first = false;
+	}
+	network_dense(n, network_unary(n, NET_GLOBAL_POOL, x), 1000, true);
 	infer(n);
 }
 
@@ -177,7 +236,8 @@ static inline uint64_t peak(const struct network *net, bool count_input, bool in
 	uint64_t bytes;
 
 	network_fold(net, &a, &folded, NULL);
-	mcu_memory_plan(&folded, &(struct mcu_memory_rules){ 8, count_input, inplace }, &a,
+	mcu_memory_plan(&folded,
+			&(struct mcu_memory_rules){ MCU_IDEAL, 8, count_input, inplace, false }, &a,
 			&memory);
 	bytes = memory.peak_bytes;
 	if (exact)

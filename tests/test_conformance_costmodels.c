@@ -94,7 +94,8 @@ static void check_rows(const struct costmodel *m, const struct network *net, con
 
 	for (size_t k = 0; k < m->ops->n_metrics; k++) {
 		const struct metric *metric = &m->ops->metric[k];
-		bool memory = strcmp(metric->name, "sram") == 0;
+		bool memory = strncmp(metric->name, "sram", 4) == 0;
+		const char *from = m->ops->provenance(m, k);
 		bool at_once =
 			fpga && (metric->dim == UNIT_SECOND || strcmp(metric->name, "cycles") == 0);
 		double value = c->value[k], sum = 0, most = 0;
@@ -113,8 +114,10 @@ static void check_rows(const struct costmodel *m, const struct network *net, con
 		}
 		if (!metric->per_op || isnan(value))
 			continue;
-		if (memory)
+		if (memory && strstr(from, "least peak"))
 			cr_assert_eq(most, value, "%s: %s", m->model, metric->key);
+		else if (memory) /* gaps, and buffers beside */
+			cr_assert_leq(most, value, "%s: %s", m->model, metric->key);
 		else if (at_once)
 			cr_assert_leq(most, value * (1 + 1e-12), "%s: %s", m->model, metric->key);
 		else if (strcmp(metric->name, "flash") == 0)
@@ -191,6 +194,8 @@ static void check_model(const struct costmodel *m, const struct networks *all, s
 	for (size_t k = 0; k < m->ops->n_metrics; k++) {
 		const char *text = m->ops->provenance(m, k);
 
+		if (!text) /* this target has no such figure */
+			continue;
 		cr_assert(strncmp(text, "predicted: ", 11) == 0 || strncmp(text, "counted", 7) == 0,
 			  "%s: %s: %s", m->target, m->ops->metric[k].key, text);
 	}

@@ -52,7 +52,7 @@ Test(costs, mcu_by_hand)
 	struct arena a = { 0 };
 	struct network net;
 	struct costmodel m;
-	double row[5 * 4];
+	double row[5 * 6];
 	struct cost c = { .per_op = row };
 	struct cost_limit limit[COST_MAX_METRICS];
 	uint32_t x;
@@ -74,9 +74,9 @@ Test(costs, mcu_by_hand)
 	cr_assert_eq(c.value[1], 400 + 7 * 8 + 100);
 	cr_assert_float_eq(c.value[2], 3.33, 1e-12);
 	cr_assert_float_eq(c.value[3], 4.2e-6, 1e-18);
-	cr_assert_eq(row[1 * 4], 150);
-	cr_assert_eq(row[4 * 4], 103);
-	cr_assert_float_eq(row[1 * 4 + 2], 2.9, 1e-12);
+	cr_assert_eq(row[1 * 6], 150);
+	cr_assert_eq(row[4 * 6], 103);
+	cr_assert_float_eq(row[1 * 6 + 2], 2.9, 1e-12);
 	cr_assert_eq(m.ops->limits(&m, limit), 2);
 	cr_assert_eq(limit[0].metric, 0);
 	cr_assert_eq(limit[0].max, 1024);

@@ -1,0 +1,342 @@
+#include "mcu_schedule.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mcu_place.h"
+
+#define PADB(o, in, out, k)                                                                        \
+	((o)->padding == NET_SAME && ((out)-1) * (o)->stride + (k) > (in)                          \
+		 ? (((out)-1) * (o)->stride + (k) - (in)) / 2                                      \
+		 : 0)
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* ---- parts ---------------------------------------------------------------------------- */
+
+/* Rows or columns first..last of an operator's output. */
+struct span {
+	uint32_t first, last;
+};
+
+static struct span join(struct span a, struct span b)
+{
+	return (struct span){ a.first < b.first ? a.first : b.first,
+			      a.last > b.last ? a.last : b.last };
+}
+
+/* What a window reads of an input of @in cells to compute @out, the padding left out. */
+static struct span reads(struct span out, uint32_t in, uint32_t kernel, uint32_t stride,
+			 uint32_t before)
+{
+	uint64_t first = (uint64_t)out.first * stride, last = (uint64_t)out.last * stride + kernel;
+
+	first = first > before ? first - before : 0;
+	last = last > before + 1 ? last - before - 1 : 0;
+	if (first >= in)
+		first = in - 1;
+	if (last >= in)
+		last = in - 1;
+	return (struct span){ (uint32_t)first, (uint32_t)last };
+}
+
+/* Along one axis: what of each operator's output up to @end the part @out of @end's needs. Those
+ * that it does not need have first > last. */
+static void trace(const struct network *net, uint32_t end, struct span out, bool vertical,
+		  struct span *need)
+{
+	for (uint32_t i = 0; i < end; i++)
+		need[i] = (struct span){ UINT32_MAX, 0 };
+	need[end] = out;
+	for (uint32_t i = end; i > 0; i--) {
+		const struct net_op *o = &net->op[i];
+		const uint32_t *in = network_inputs(net, i);
+
+		if (need[i].first > need[i].last)
+			continue;
+		for (uint32_t k = 0; k < o->n_inputs; k++) {
+			struct net_shape s = net->op[in[k]].out;
+			struct span part = need[i];
+
+			if (o->kernel_h)
+				part = vertical ? reads(part, s.h, o->kernel_h, o->stride,
+							PADB(o, s.h, o->out.h, o->kernel_h))
+						: reads(part, s.w, o->kernel_w, o->stride,
+							PADB(o, s.w, o->out.w, o->kernel_w));
+			need[in[k]] = join(need[in[k]], part);
+		}
+	}
+}
+
+/* Over the parts along one axis: the longest and the sum of the lengths, per operator. */
+static void measure(const struct network *net, uint32_t end, uint32_t grid, bool vertical,
+		    uint32_t *longest, uint64_t *sum, struct arena *scratch)
+{
+	struct span *need = ARENA_NEW(scratch, struct span, end + 1);
+	uint64_t whole = vertical ? net->op[end].out.h : net->op[end].out.w;
+
+	for (uint64_t g = 0; g < grid; g++) {
+		struct span part = { (uint32_t)(g * whole / grid),
+				     (uint32_t)((g + 1) * whole / grid - 1) };
+
+		trace(net, end, part, vertical, need);
+		for (uint32_t i = 0; i <= end; i++) {
+			uint32_t n =
+				need[i].first > need[i].last ? 0 : need[i].last - need[i].first + 1;
+
+			longest[i] = max_u32(longest[i], n);
+			sum[i] += n;
+		}
+	}
+}
+
+/* Operators 0..end on the largest part. */
+static void cut_patch(const struct network *net, uint32_t end, const uint32_t *h, const uint32_t *w,
+		      bool image, struct arena *a, struct network *out)
+{
+	*out = *net;
+	out->arena = a;
+	out->n_ops = end + 1;
+	out->op = ARENA_NEW(a, struct net_op, end + 1);
+	memcpy(out->op, net->op, (end + 1) * sizeof *out->op);
+	for (uint32_t i = 0; i <= end; i++) {
+		out->op[i].out.h = h[i];
+		out->op[i].out.w = w[i];
+	}
+	if (!image)
+		out->op[0].out.h = 0;
+	out->op[end].out.h = 0; /* goes where the whole output is put together */
+}
+
+/* Operators behind @end, whose output is their input. */
+static void cut_rest(const struct network *net, uint32_t end, struct arena *a, struct network *out)
+{
+	uint32_t n = (uint32_t)net->n_ops - end;
+
+	*out = *net;
+	out->arena = a;
+	out->n_ops = n;
+	out->n_edges = 0;
+	out->op = ARENA_NEW(a, struct net_op, n);
+	out->edge = ARENA_NEW(a, uint32_t, net->n_edges + 1);
+	memcpy(out->op, net->op + end, n * sizeof *out->op);
+	out->op[0] = (struct net_op){ .kind = NET_INPUT, .out = net->op[end].out };
+	out->input = net->op[end].out;
+	for (uint32_t i = 1; i < n; i++) {
+		out->op[i].first_input = (uint32_t)out->n_edges;
+		for (uint32_t k = 0; k < out->op[i].n_inputs; k++)
+			out->edge[out->n_edges++] = network_inputs(net, end + i)[k] - end;
+	}
+}
+
+static uint64_t bytes_of(const struct network *net, uint32_t op, const struct mcu_memory_rules *r)
+{
+	return (net_elements(net->op[op].out) * r->activation_bits + 7) / 8;
+}
+
+void mcu_parts_init(struct mcu_parts *p, const struct network *net,
+		    const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
+		    struct arena *a)
+{
+	uint32_t *h, *w;
+	uint64_t *rows, *columns;
+
+	*p = (struct mcu_parts){ .area = ARENA_NEW(a, double, net->n_ops),
+				 .patch_rules = *rules,
+				 .rest_rules = *rules };
+	for (size_t i = 0; i < net->n_ops; i++)
+		p->area[i] = 1;
+	if (grid == 1) {
+		p->rest = *net;
+		mcu_memory_plan(net, rules, a, &p->rest_memory);
+		return;
+	}
+	h = ARENA_NEW(a, uint32_t, end + 1);
+	w = ARENA_NEW(a, uint32_t, end + 1);
+	rows = ARENA_NEW(a, uint64_t, end + 1);
+	columns = ARENA_NEW(a, uint64_t, end + 1);
+	measure(net, end, grid, true, h, rows, a);
+	measure(net, end, grid, false, w, columns, a);
+	for (uint32_t i = 1; i <= end; i++)
+		p->area[i] = (double)rows[i] * (double)columns[i] /
+			     ((double)net->op[i].out.h * net->op[i].out.w);
+	p->patch_rules.count_input = p->rest_rules.count_input = true;
+	p->image = rules->count_input ? bytes_of(net, 0, rules) : 0;
+	p->whole = bytes_of(net, end, rules);
+	cut_patch(net, end, h, w, !rules->count_input, a, &p->patch);
+	cut_rest(net, end, a, &p->rest);
+	mcu_memory_plan(&p->patch, &p->patch_rules, a, &p->patch_memory);
+	mcu_memory_plan(&p->rest, &p->rest_rules, a, &p->rest_memory);
+}
+
+uint64_t mcu_parts_peak(const struct mcu_parts *p)
+{
+	const struct mcu_memory *m = &p->patch_memory, *r = &p->rest_memory;
+
+	return max_u64(p->image + p->whole + m->peak_bytes, r->peak_bytes) +
+	       max_u64(m->column_bytes, r->column_bytes) +
+	       max_u64(m->kernel_bytes, r->kernel_bytes);
+}
+
+static uint64_t place(struct cost_memory *m, struct arena *a)
+{
+	struct cost_buffer *other = ARENA_NEW(a, struct cost_buffer, m->n_buffers);
+	uint64_t bytes = mcu_place(m->buffer, m->n_buffers, 1, false, a), otherwise;
+
+	if (bytes + m->beside_bytes <= m->peak_bytes)
+		return bytes;
+	memcpy(other, m->buffer, m->n_buffers * sizeof *other);
+	otherwise = mcu_place(other, m->n_buffers, 1, true, a);
+	if (otherwise >= bytes)
+		return bytes;
+	m->buffer = other;
+	return otherwise;
+}
+
+/* Buffers of the operators from @end on; the output of @end itself is there from the start. */
+static void take_buffers(const struct mcu_memory *from, uint32_t end, struct cost_memory *out)
+{
+	uint32_t base = out->n_buffers;
+
+	for (uint32_t i = 0; i < from->n_buffers; i++) {
+		struct cost_buffer b = from->buffer[i];
+
+		b.op += end;
+		b.host += base;
+		b.from += b.from ? end : 0;
+		b.to += end;
+		out->buffer[out->n_buffers++] = b;
+	}
+}
+
+void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out, struct arena *a)
+{
+	const struct mcu_memory *patch = &p->patch_memory, *rest = &p->rest_memory;
+	uint64_t bytes = mcu_memory_place(&p->rest, &p->rest_rules, &p->rest_memory, a);
+	uint32_t n_patch = (uint32_t)p->patch.n_ops, n_rest = (uint32_t)p->rest.n_ops;
+
+	out->peak_bytes = mcu_parts_peak(p);
+	out->beside_bytes = max_u64(patch->column_bytes, rest->column_bytes) +
+			    max_u64(patch->kernel_bytes, rest->kernel_bytes);
+	out->n_patched = n_patch;
+	out->n_steps = n_patch ? n_patch + n_rest - 1 : n_rest;
+	out->step = ARENA_NEW(a, uint32_t, out->n_steps);
+	for (uint32_t k = 0; k < n_patch; k++)
+		out->step[k] = patch->order[k];
+	for (uint32_t k = n_patch ? 1 : 0; k < n_rest; k++)
+		out->step[end + k] = end + rest->order[k];
+	if (!n_patch) {
+		out->arena_bytes = bytes;
+		out->buffer = rest->buffer;
+		out->n_buffers = rest->n_buffers;
+		return;
+	}
+	mcu_memory_place(&p->patch, &p->patch_rules, &p->patch_memory, a);
+	out->buffer = ARENA_NEW(a, struct cost_buffer, patch->n_buffers + rest->n_buffers + 1);
+	take_buffers(patch, 0, out);
+	take_buffers(rest, end, out);
+	if (!net_elements(p->patch.op[0].out)) {
+		out->buffer[out->n_buffers] =
+			(struct cost_buffer){ .to = end, .size = p->image, .host = out->n_buffers };
+		out->n_buffers++;
+	}
+	out->arena_bytes = place(out, a);
+}
+
+/* ---- schedules ------------------------------------------------------------------------- */
+
+/* A part of the output can be computed from a part of each input. */
+static bool is_local(enum net_kind kind)
+{
+	return kind != NET_DENSE && kind != NET_GLOBAL_POOL && kind != NET_SOFTMAX;
+}
+
+/* Operators that can end the patched part: local as all before them, and nothing written
+ * before them is read after them. */
+static uint32_t find_ends(const struct network *net, uint32_t *end, struct arena *scratch)
+{
+	uint32_t *last = ARENA_NEW(scratch, uint32_t, net->n_ops), n = 0, reach = 0;
+
+	network_lifetimes(net, last);
+	for (uint32_t i = 0; i + 1 < net->n_ops && is_local(net->op[i].kind); i++) {
+		if (i > 0 && reach <= i)
+			end[n++] = i;
+		reach = max_u32(reach, last[i]);
+		if (last[i] == i)
+			break; /* nobody reads it: it may run at any time */
+	}
+	return n;
+}
+
+static int by_extra(const void *a, const void *b)
+{
+	const struct mcu_schedule *p = a, *q = b;
+
+	if (p->extra != q->extra)
+		return p->extra < q->extra ? -1 : 1;
+	if (p->grid != q->grid)
+		return p->grid < q->grid ? -1 : 1;
+	return p->end < q->end ? -1 : p->end > q->end;
+}
+
+static double extra_work(const struct network *net, const double *weight, uint32_t end,
+			 uint32_t grid, struct arena *scratch)
+{
+	struct arena_mark mark = arena_mark(scratch);
+	uint32_t *longest = ARENA_NEW(scratch, uint32_t, end + 1);
+	uint64_t *rows = ARENA_NEW(scratch, uint64_t, end + 1);
+	uint64_t *columns = ARENA_NEW(scratch, uint64_t, end + 1);
+	double sum = 0;
+
+	measure(net, end, grid, true, longest, rows, scratch);
+	measure(net, end, grid, false, longest, columns, scratch);
+	for (uint32_t i = 1; i <= end; i++)
+		sum += weight[i] * ((double)rows[i] * (double)columns[i] /
+					    ((double)net->op[i].out.h * net->op[i].out.w) -
+				    1);
+	arena_rewind(scratch, mark);
+	return sum;
+}
+
+uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules *rules,
+		       uint32_t grid, const double *weight, uint64_t enough, struct arena *a,
+		       struct mcu_schedule **list)
+{
+	uint32_t *end = ARENA_NEW(a, uint32_t, net->n_ops), n = 1;
+	uint32_t n_ends = grid > 1 ? find_ends(net, end, a) : 0;
+	struct mcu_schedule *s = ARENA_NEW(a, struct mcu_schedule, 1 + (size_t)n_ends * (grid - 1));
+
+	s[0] = (struct mcu_schedule){ .grid = 1 };
+	for (uint32_t i = 0; i < n_ends; i++)
+		for (uint32_t g = 2; g <= grid; g++) {
+			struct net_shape out = net->op[end[i]].out;
+
+			if (g <= out.h && g <= out.w)
+				s[n++] = (struct mcu_schedule){ .end = end[i],
+								.grid = g,
+								.extra = extra_work(net, weight,
+										    end[i], g, a) };
+		}
+	qsort(s + 1, n - 1, sizeof *s, by_extra);
+	*list = s;
+	for (uint32_t i = 0; i < n; i++) {
+		struct arena_mark mark = arena_mark(a);
+		struct mcu_parts p;
+
+		mcu_parts_init(&p, net, rules, s[i].end, s[i].grid, a);
+		s[i].peak_bytes = mcu_parts_peak(&p);
+		s[i].exact = p.rest_memory.exact && (s[i].grid == 1 || p.patch_memory.exact);
+		arena_rewind(a, mark);
+		if (s[i].peak_bytes <= enough)
+			return i + 1;
+	}
+	return n;
+}

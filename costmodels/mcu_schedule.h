@@ -1,0 +1,57 @@
+#ifndef NASC_MCU_SCHEDULE_H
+#define NASC_MCU_SCHEDULE_H
+#include "mcu_memory.h"
+
+/*
+ * Patch-based inference: the first operators, up to one through which all later ones read, run on
+ * one of @grid x @grid parts of that operator's output after the other, each with the halo that
+ * its windows need; only that output is ever whole. The halo is computed again in every part
+ * that needs it, and is cut off at the borders of each operator's output.
+ * Source: Lin et al., MCUNetV2, NeurIPS 2021.
+ */
+#define MCU_GRID_MAX 16
+
+struct mcu_schedule {
+	uint32_t end;  /* the operator whose output is made of parts; 0: layer by layer */
+	uint32_t grid; /* parts along each side; 1: layer by layer */
+	bool exact;
+	uint64_t peak_bytes; /* with im2col and kernel buffers */
+	double extra;	     /* more work, in what @weight of mcu_schedules() counts */
+};
+
+/* The image: with rules->count_input it lies in SRAM as long as parts are made of it, and these
+ * read it there; without, each part of it, halo included, is fetched into SRAM. */
+
+/*
+ * mcu_schedules() - each operator and grid by which a network can run, the layer-by-layer one first
+ * @net:    inferred, as deployed
+ * @rules:  not MCU_TFLM, which has no parts
+ * @grid:   parts along a side at most, 1..MCU_GRID_MAX
+ * @weight: n_ops; what one run of each operator on its whole output takes
+ * @enough: bytes; the list ends behind the first schedule of the least work that needs no more.
+ *          0: the list is complete
+ * @a:      holds the list
+ *
+ * Sorted by extra work, so the last one of a list that was cut short is the best. Returns how many.
+ */
+uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules *rules,
+		       uint32_t grid, const double *weight, uint64_t enough, struct arena *a,
+		       struct mcu_schedule **list);
+
+/* The parts of a network under one schedule. */
+struct mcu_parts {
+	struct network patch; /* operators 0..end on the largest part; the output takes no bytes */
+	struct network rest;  /* operator 0 is the whole output of @end; all, layer by layer */
+	struct mcu_memory patch_memory, rest_memory;
+	uint64_t whole, image; /* bytes beside the patch's: the output of @end, the image or 0 */
+	double *area;	       /* per operator of the whole: elements computed over its output's */
+	struct mcu_memory_rules patch_rules, rest_rules;
+};
+void mcu_parts_init(struct mcu_parts *p, const struct network *net,
+		    const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
+		    struct arena *a);
+/* Peak of both, with buffers. */
+uint64_t mcu_parts_peak(const struct mcu_parts *p);
+/* Addresses for both: fills steps, buffers and bytes of @out, operators as in the whole network. */
+void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out, struct arena *a);
+#endif

@@ -1,0 +1,123 @@
+/* Who lies where in SRAM, and when: operators to the right, addresses up. */
+#include <string.h>
+
+#include "file.h"
+#include "plot.h"
+#include "private.h"
+#include "study.h"
+
+static const char *colour(enum net_kind kind)
+{
+	switch (kind) {
+	case NET_INPUT:
+		return "#8c8c8c";
+	case NET_CONV2D:
+	case NET_DENSE:
+		return "#4393c3";
+	case NET_DEPTHWISE:
+		return "#5aae61";
+	case NET_ADD:
+	case NET_CONCAT:
+		return "#f4a582";
+	default:
+		return "#c2a5cf";
+	}
+}
+
+static void rectangle(FILE *fp, const struct axis *x, const struct axis *y, double from, double to,
+		      double low, double high, const char *fill)
+{
+	double left = axis_place(x, from), top = axis_place(y, high);
+
+	fprintf(fp, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"", left,
+		top, axis_place(x, to) - left, axis_place(y, low) - top, fill);
+}
+
+static void draw_buffer(FILE *fp, const struct network *net, const struct cost_buffer *b,
+			const struct axis *x, const struct axis *y)
+{
+	double low = (double)b->offset, high = (double)(b->offset + b->size);
+	char size[40];
+
+	if (!b->size)
+		return;
+	rectangle(fp, x, y, b->from, b->to + 1.0, low, high, colour(net->op[b->op].kind));
+	fprintf(fp, " class=\"buffer\"><title>operator %u (%s): %s</title></rect>\n", b->op,
+		net_kind_name(net->op[b->op].kind),
+		unit_format((double)b->size, UNIT_BYTE, size, sizeof size));
+	if (axis_place(y, low) - axis_place(y, high) >= 12 &&
+	    axis_place(x, b->to + 1.0) - axis_place(x, b->from) >= 16)
+		fprintf(fp, "<text class=\"op\" x=\"%.1f\" y=\"%.1f\">%u</text>\n",
+			(axis_place(x, b->from) + axis_place(x, b->to + 1.0)) / 2,
+			(axis_place(y, low) + axis_place(y, high)) / 2 + 4, b->op);
+}
+
+static void draw_frame(FILE *fp, const struct cost_memory *m, const struct axis *x,
+		       const struct axis *y)
+{
+	double top = (double)m->arena_bytes, end = m->n_steps;
+	char text[40];
+
+	if (m->beside_bytes) {
+		rectangle(fp, x, y, 0, end, top, top + (double)m->beside_bytes, "#fddbc7");
+		fprintf(fp, " class=\"buffer\"><title>buffers of the runtime: %s</title></rect>\n",
+			unit_format((double)m->beside_bytes, UNIT_BYTE, text, sizeof text));
+	}
+	fprintf(fp, "<path class=\"peak\" d=\"M%d %.1fH%.1f\"/>\n", PLOT_LEFT,
+		axis_place(y, top + (double)m->beside_bytes), axis_place(x, end));
+	if (m->grid > 1)
+		fprintf(fp,
+			"<path class=\"parts\" d=\"M%.1f %dV%d\"/><text class=\"name\" x=\"%d\" "
+			"y=\"%d\">%u x %u times</text>\n",
+			axis_place(x, m->n_patched), PLOT_TOP, PLOT_HEIGHT - PLOT_BOTTOM,
+			PLOT_LEFT + 4, PLOT_TOP + 14, m->grid, m->grid);
+}
+
+static void draw_legend(FILE *fp)
+{
+	static const struct {
+		enum net_kind kind;
+		const char *text;
+	} entry[] = { { NET_INPUT, "image" },
+		      { NET_CONV2D, "convolution, dense" },
+		      { NET_DEPTHWISE, "depthwise" },
+		      { NET_ADD, "add, concat" },
+		      { NET_SOFTMAX, "other" } };
+	int x = PLOT_LEFT;
+
+	for (size_t i = 0; i < sizeof entry / sizeof *entry; i++) {
+		fprintf(fp,
+			"<rect x=\"%d\" y=\"10\" width=\"12\" height=\"12\" fill=\"%s\"/>"
+			"<text x=\"%d\" y=\"20\">%s</text>\n",
+			x, colour(entry[i].kind), x + 16, entry[i].text);
+		x += 34 + 7 * (int)strlen(entry[i].text);
+	}
+}
+
+enum nasc_status memory_plot(const struct network *net, const struct costmodel *m,
+			     const struct cost_memory *memory, const char *path,
+			     struct nasc_err *err)
+{
+	double bytes = (double)(memory->arena_bytes + memory->beside_bytes);
+	struct file_out f = { 0 };
+	struct axis x = { 0 }, y = { 0 };
+	char title[200], size[40];
+
+	axis_init(&x, "operators in the order they run", UNIT_NONE, 0, memory->n_steps, false);
+	unit_format(bytes, UNIT_BYTE, size, sizeof size);
+	snprintf(title, sizeof title, "SRAM, %.60s on %.60s: %s", m->model, m->target, size);
+	axis_init(&y, title, UNIT_BYTE, 0, bytes, true);
+	if (file_begin(&f, path, err))
+		return err->code;
+	plot_begin(f.fp,
+		   ".buffer{stroke:#fff;stroke-width:.5}.op{fill:#fff;text-anchor:middle}"
+		   ".peak{stroke:#b2182b;stroke-dasharray:4 3;fill:none}"
+		   ".parts{stroke:#000;stroke-dasharray:2 3;fill:none}",
+		   &x, &y);
+	for (uint32_t i = 0; i < memory->n_buffers; i++)
+		draw_buffer(f.fp, net, &memory->buffer[i], &x, &y);
+	draw_frame(f.fp, memory, &x, &y);
+	draw_legend(f.fp);
+	fputs("</svg>\n", f.fp);
+	return file_commit(&f, err);
+}

@@ -1,0 +1,438 @@
+#include <criterion/criterion.h>
+
+#include "cost_fixture.h"
+#include "mcu_schedule.h"
+#include "rng.h"
+
+TestSuite(memory_runtimes, .fini = no_leaks);
+
+static void plan(const struct network *net, enum mcu_memory_model model, struct arena *a,
+		 struct network *folded, struct mcu_memory *out)
+{
+	const struct mcu_memory_rules rules = { model, 8, true, true, false };
+
+	network_fold(net, a, folded, NULL);
+	mcu_memory_plan(folded, &rules, a, out);
+}
+
+static uint64_t bytes(const struct network *net, enum mcu_memory_model model)
+{
+	struct arena a = { 0 };
+	struct network folded;
+	struct mcu_memory m;
+
+	plan(net, model, &a, &folded, &m);
+	arena_free(&a);
+	return m.peak_bytes + m.column_bytes + m.kernel_bytes;
+}
+
+/* TinyEngine's README, STM32H743: 49, 215 and 416 KiB; from its sources 48.9, 214.6 and 416.1. */
+Test(memory_runtimes, tinyengine_published)
+{
+	static const double published[] = { 48.9, 214.6, 416.1 };
+	struct arena a = { 0 };
+
+	for (size_t i = 0; i < 3; i++) {
+		struct network net;
+
+		mcunet(&net, &mcunets[i], &a);
+		cr_expect_float_eq((double)bytes(&net, MCU_TINYENGINE) / 1024, published[i], 0.05,
+				   "%s", mcunets[i].name);
+	}
+	arena_free(&a);
+}
+
+/* Column tflm_greedy_bytes_from_file of measured models, computed from the .tflite files by
+ * another implementation of the planner. */
+Test(memory_runtimes, tflm_published)
+{
+	struct arena a = { 0 };
+	struct network net;
+
+	mobilenet_v1(&net, &a);
+	cr_expect_eq(bytes(&net, MCU_TFLM), 73728);
+	ds_cnn(&net, &a);
+	cr_expect_eq(bytes(&net, MCU_TFLM), 16000);
+	resnet8(&net, &a);
+	cr_expect_eq(bytes(&net, MCU_TFLM), 49152);
+	autoencoder(&net, &a);
+	cr_expect_eq(bytes(&net, MCU_TFLM), 768);
+	arena_free(&a);
+}
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+/* Operators over 4x4 maps of random width, each reading one or two of the five before it. */
+static void random_network(struct network *net, struct arena *a, struct rng *r)
+{
+	uint32_t n = (uint32_t)rng_between(r, 3, 24);
+
+	network_init(net, a, (struct net_shape){ 4, 4, (uint32_t)rng_between(r, 1, 8) });
+	for (uint32_t i = 1; i < n; i++) {
+		uint32_t back = i < 5 ? i : 5;
+		uint32_t in[2] = { i - 1 - (uint32_t)rng_below(r, back),
+				   i - 1 - (uint32_t)rng_below(r, back) };
+
+		switch (rng_below(r, 5)) {
+		case 0:
+			network_depthwise(net, in[0], 3, 1, NET_SAME, true);
+			break;
+		case 1:
+			network_merge(net, NET_CONCAT, in, 2);
+			break;
+		case 2:
+			if (i > 1)
+				infer(net);
+			if (net->op[in[1]].out.c != net->op[in[0]].out.c)
+				in[1] = in[0];
+			network_merge(net, NET_ADD, in, 2);
+			break;
+		default:
+			network_conv2d(net, in[0], (uint32_t)rng_between(r, 1, 12), 1, 1, 1,
+				       NET_SAME, true);
+		}
+		net->op[0].out = net->input;
+	}
+	infer(net);
+}
+
+static bool at_once(const struct cost_buffer *p, const struct cost_buffer *q)
+{
+	return p->from <= q->to && q->from <= p->to;
+}
+
+static bool meet(const struct cost_buffer *p, const struct cost_buffer *q)
+{
+	return p->offset < q->offset + q->size && q->offset < p->offset + p->size;
+}
+
+/* The rule of the planner, written down again: by size, of equal sizes the later one first, each
+ * at the lowest multiple of 16 where no byte is taken while it lives. */
+static uint64_t greedy_again(const struct cost_buffer *b, uint32_t n)
+{
+	uint64_t offset[32], top = 0;
+	bool placed[32] = { false };
+
+	for (uint32_t round = 0; round < n; round++) {
+		uint32_t next = n;
+		bool free = false;
+
+		for (uint32_t i = 0; i < n; i++)
+			if (!placed[i] && (next == n || b[i].size >= b[next].size))
+				next = i;
+		for (offset[next] = 0; !free; offset[next] += free ? 0 : 16) {
+			uint64_t size = (b[next].size + 15) / 16 * 16;
+
+			free = true;
+			for (uint32_t i = 0; i < n; i++)
+				if (placed[i] && at_once(&b[i], &b[next]) &&
+				    offset[next] < offset[i] + (b[i].size + 15) / 16 * 16 &&
+				    offset[i] < offset[next] + size)
+					free = false;
+		}
+		placed[next] = true;
+		cr_assert_eq(b[next].offset, offset[next]);
+		if (offset[next] + (b[next].size + 15) / 16 * 16 > top)
+			top = offset[next] + (b[next].size + 15) / 16 * 16;
+	}
+	return top;
+}
+
+Test(memory_runtimes, tflm_equals_the_rule_on_random_graphs)
+{
+	struct arena a = { 0 };
+	struct rng r;
+
+	rng_seed(&r, 5, 6);
+	for (int k = 0; k < 500; k++) {
+		struct arena_mark mark = arena_mark(&a);
+		struct network net, folded;
+		struct mcu_memory m;
+
+		random_network(&net, &a, &r);
+		plan(&net, MCU_TFLM, &a, &folded, &m);
+		cr_assert_eq(m.peak_bytes, greedy_again(m.buffer, m.n_buffers), "graph %d", k);
+		arena_rewind(&a, mark);
+	}
+	arena_free(&a);
+}
+
+static bool inside(const struct mcu_memory *m, uint32_t i, uint32_t host)
+{
+	while (m->buffer[i].host != i && i != host)
+		i = m->buffer[i].host;
+	return i == host;
+}
+
+/* No two buffers share a byte while both are in use, but for the step at which one takes over
+ * the other's place; and no step holds more than the peak. */
+static void check_addresses(const struct mcu_memory *m, uint64_t arena)
+{
+	for (uint32_t i = 0; i < m->n_buffers; i++) {
+		const struct cost_buffer *p = &m->buffer[i];
+
+		cr_assert_leq(p->offset + p->size, arena);
+		for (uint32_t k = 0; k < i; k++) {
+			const struct cost_buffer *q = &m->buffer[k];
+			bool related = inside(m, i, k) || inside(m, k, i);
+
+			if (!p->size || !q->size || !at_once(p, q) || !meet(p, q))
+				continue;
+			cr_assert(related && (p->from == q->to || q->from == p->to),
+				  "buffers %u and %u of %u", i, k, m->n_buffers);
+		}
+	}
+}
+
+Test(memory_runtimes, addresses_do_not_collide)
+{
+	struct arena a = { 0 };
+	struct rng r;
+	int exact = 0;
+
+	rng_seed(&r, 7, 9);
+	for (int k = 0; k < 1000; k++) {
+		struct arena_mark mark = arena_mark(&a);
+		const struct mcu_memory_rules rules = { MCU_IDEAL, 8, true, rng_below(&r, 2) != 0,
+							rng_below(&r, 2) != 0 };
+		struct network net, folded;
+		struct mcu_memory m;
+		uint64_t arena;
+
+		random_network(&net, &a, &r);
+		network_fold(&net, &a, &folded, NULL);
+		mcu_memory_plan(&folded, &rules, &a, &m);
+		arena = mcu_memory_place(&folded, &rules, &m, &a);
+		cr_assert_geq(arena, m.peak_bytes);
+		check_addresses(&m, arena);
+		exact += arena == m.peak_bytes;
+		plan(&net, MCU_TINYENGINE, &a, &folded, &m);
+		check_addresses(&m, m.peak_bytes);
+		arena_rewind(&a, mark);
+	}
+	cr_assert_gt(exact, 600, "without a gap in %d cases only", exact);
+	arena_free(&a);
+}
+
+/* ---- patches --------------------------------------------------------------------------------- */
+
+static uint64_t in_parts(const struct network *net, const struct mcu_memory_rules *rules,
+			 uint32_t end, uint32_t grid, double *macs)
+{
+	struct arena a = { 0 };
+	struct network folded;
+	struct mcu_parts p;
+	uint64_t peak;
+
+	network_fold(net, &a, &folded, NULL);
+	mcu_parts_init(&p, &folded, rules, end, grid, &a);
+	peak = mcu_parts_peak(&p);
+	*macs = 0;
+	for (size_t i = 0; i < folded.n_ops; i++)
+		*macs += p.area[i] * (double)network_op_macs(&folded, i);
+	arena_free(&a);
+	return peak;
+}
+
+/* MCUNetV2's 1372 -> 172 kB. By hand: behind the block that first has 28x28 outputs (operator 13)
+ * the rest needs 28^2 * (32 + 192) bytes, 171.5 KiB, and a spare plane of 28^2; its 4x4 parts of
+ * 7x7 reach back to 35x35 in front of the depthwise convolution of stride 2, so 35^2 * (16 + 96)
+ * and a plane less, and 24.5 KiB of whole output. 2x2 parts: 61^2 * (16 + 96) and 24.5 KiB. MACs of
+ * convolutions with halos cut off at the borders: +2.9 %, +6.0 % and +9.3 %; a block later +26.4 %.
+ */
+Test(memory_runtimes, mobilenet_v2_in_patches)
+{
+	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, true };
+	struct arena a = { 0 };
+	struct network net;
+	const double conv = 299494272;
+	double base, macs;
+
+	mobilenet_v2(&net, &a);
+	cr_expect_eq(in_parts(&net, &rules, 0, 1, &base), 1372 * 1024);
+	cr_expect_eq(in_parts(&net, &rules, 13, 2, &macs), 61 * 61 * (16 + 96) + 28 * 28 * 32);
+	cr_expect_float_eq((macs - base) / conv, 0.029, 0.0005);
+	in_parts(&net, &rules, 13, 3, &macs);
+	cr_expect_float_eq((macs - base) / conv, 0.060, 0.0005);
+	cr_expect_eq(in_parts(&net, &rules, 13, 4, &macs), 28 * 28 * (32 + 192 + 1));
+	cr_expect_float_eq((macs - base) / conv, 0.093, 0.0005);
+	in_parts(&net, &rules, 17, 4, &macs);
+	cr_expect_float_eq((macs - base) / conv, 0.264, 0.0005);
+	arena_free(&a);
+}
+
+/* Cells of each output that a part needs, found cell by cell. */
+struct cells {
+	bool need[8][24][24];
+};
+
+static void mark(const struct network *net, uint32_t op, uint32_t y, uint32_t x, struct cells *c)
+{
+	const struct net_op *o = &net->op[op];
+
+	if (c->need[op][y][x])
+		return;
+	c->need[op][y][x] = true;
+	for (uint32_t k = 0; k < o->n_inputs; k++) {
+		uint32_t in = network_inputs(net, op)[k];
+		struct net_shape s = net->op[in].out;
+		uint32_t kernel = o->kernel_h ? o->kernel_h : 1, stride = o->stride ? o->stride : 1;
+		uint32_t all = (o->out.h - 1) * stride + kernel;
+		uint32_t before = o->padding == NET_SAME && all > s.h ? (all - s.h) / 2 : 0;
+
+		for (uint32_t i = 0; i < kernel * kernel; i++) {
+			uint32_t v = y * stride + i / kernel, u = x * stride + i % kernel;
+
+			if (v >= before && u >= before && v - before < s.h && u - before < s.w)
+				mark(net, in, v - before, u - before, c);
+		}
+	}
+}
+
+/* A random prefix with a residual, in random parts: the cells that are computed. */
+Test(memory_runtimes, halo_equals_brute_force)
+{
+	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, false };
+	struct rng r;
+	int more = 0;
+
+	rng_seed(&r, 11, 12);
+	for (int k = 0; k < 300; k++) {
+		struct arena a = { 0 };
+		uint32_t side = (uint32_t)rng_between(&r, 8, 24), x = 0, grid, end;
+		uint64_t count[8] = { 0 };
+		struct network net;
+		struct mcu_parts p;
+
+		network_init(&net, &a, (struct net_shape){ side, side, 3 });
+		for (int i = 0; i < 3; i++)
+			x = network_conv2d(&net, x, 4, 3 + 2 * (uint32_t)rng_below(&r, 2),
+					   1 + (uint32_t)rng_below(&r, 2), 1, NET_SAME, true);
+		x = network_merge(
+			&net, NET_ADD,
+			(uint32_t[]){ x, network_depthwise(&net, x, 3, 1, NET_SAME, true) }, 2);
+		end = x;
+		network_unary(&net, NET_GLOBAL_POOL, x);
+		infer(&net);
+		grid = (uint32_t)rng_between(&r, 2, 4);
+		if (grid > net.op[end].out.h)
+			grid = net.op[end].out.h;
+		for (uint32_t part = 0; part < grid * grid && grid > 1; part++) {
+			uint32_t h = net.op[end].out.h, gy = part / grid, gx = part % grid;
+			struct cells c = { 0 };
+
+			for (uint32_t y = gy * h / grid; y < (gy + 1) * h / grid; y++)
+				for (uint32_t u = gx * h / grid; u < (gx + 1) * h / grid; u++)
+					mark(&net, end, y, u, &c);
+			for (uint32_t op = 0; op <= end; op++)
+				for (uint32_t cell = 0; cell < 24 * 24; cell++)
+					count[op] += c.need[op][cell / 24][cell % 24];
+		}
+		mcu_parts_init(&p, &net, &rules, end, grid, &a);
+		for (uint32_t op = 1; op <= end && grid > 1; op++) {
+			struct net_shape s = net.op[op].out;
+
+			cr_assert_float_eq(p.area[op] * s.h * s.w, (double)count[op], 1e-6,
+					   "case %d, operator %u", k, op);
+			more += count[op] > (uint64_t)s.h * s.w;
+		}
+		arena_free(&a);
+	}
+	cr_assert_gt(more, 100);
+}
+
+/* Least work first; cut short behind the first that is enough. */
+Test(memory_runtimes, schedules_are_sorted_and_chosen)
+{
+	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, true };
+	struct arena a = { 0 };
+	struct network net, folded;
+	struct mcu_schedule *list, *some;
+	double *weight;
+	uint32_t n, first = 0;
+
+	mobilenet_v2(&net, &a);
+	network_fold(&net, &a, &folded, NULL);
+	weight = ARENA_NEW(&a, double, folded.n_ops);
+	for (size_t i = 0; i < folded.n_ops; i++)
+		weight[i] = (double)network_op_macs(&folded, i);
+	n = mcu_schedules(&folded, &rules, 4, weight, 0, &a, &list);
+	cr_assert_gt(n, 50);
+	for (uint32_t i = 1; i < n; i++)
+		cr_assert_geq(list[i].extra, list[i - 1].extra);
+	while (list[first].peak_bytes > 300 * 1024)
+		first++;
+	cr_assert_gt(first, 0);
+	cr_assert_eq(mcu_schedules(&folded, &rules, 4, weight, 300 * 1024, &a, &some), first + 1);
+	cr_assert_eq(some[first].end, list[first].end);
+	cr_assert_eq(some[first].grid, list[first].grid);
+	arena_free(&a);
+}
+
+#define TARGET(sram, patches)                                                                      \
+	"model: mcu\nsummary: test\nruntime: test\nclock: 100 MHz\nsram: " sram                    \
+	"\nflash: 8 MiB\ninplace_depthwise: true\nfused_add: true\ncount_input: false\n"           \
+	"cycles_conv: 1\ncycles_pointwise: 1\ncycles_depthwise: 1\ncycles_dense: "                 \
+	"1\npatches: " patches "\n"
+
+/* A target that has room runs layer by layer; one that has not, in the parts that take least time;
+ * a tighter bound of the user counts as well; and recomputed MACs take time. */
+Test(memory_runtimes, a_target_chooses_what_fits)
+{
+	static const char *const text[] = { TARGET("2 MiB", "4"), TARGET("440 KiB", "4"),
+					    TARGET("100 KiB", "4"), TARGET("440 KiB", "1") };
+	static const double grid[] = { 1, 2, 4, NAN },
+			    kib[] = { 1372, 431.484375, 172.265625, 1372 };
+	struct arena a = { 0 };
+	struct network net;
+	double latency[4];
+
+	mobilenet_v2(&net, &a);
+	for (size_t i = 0; i < 4; i++) {
+		struct costmodel m;
+		struct cost c = { .per_op = NULL };
+
+		open_text(&m, text[i], &a);
+		cost_of(&m, &net, &a, &c);
+		cr_expect_eq(c.value[0], kib[i] * 1024, "%zu: %g KiB", i, c.value[0] / 1024);
+		cr_expect(isnan(grid[i]) ? isnan(c.value[4]) : c.value[4] == grid[i]);
+		latency[i] = c.value[2];
+		if (i == 0) {
+			m.within[0] = 440 * 1024;
+			cost_of(&m, &net, &a, &c);
+			cr_expect_eq(c.value[4], 2);
+		}
+	}
+	cr_expect_float_eq(latency[1] / latency[0], 1.029, 0.001);
+	cr_expect_float_eq(latency[2] / latency[0], 1.093, 0.001);
+	cr_expect_eq(latency[3], latency[0]);
+	arena_free(&a);
+}
+
+/* The picture has every byte of the peak, and the whole output of the patched part from the
+ * beginning to its last reader. */
+Test(memory_runtimes, picture_of_patches)
+{
+	struct arena a = { 0 };
+	struct network net;
+	struct costmodel m;
+	struct cost_memory memory;
+	struct mcu_memory as_plan = { 0 };
+	bool whole = false;
+
+	mobilenet_v2(&net, &a);
+	open_text(&m, TARGET("100 KiB", "4"), &a);
+	m.ops->memory(&m, &net, &a, &memory);
+	cr_assert_eq(memory.grid, 4);
+	cr_assert_eq(memory.n_patched, 14);
+	cr_assert_eq(memory.peak_bytes, 28 * 28 * (32 + 192 + 1));
+	cr_assert_eq(memory.arena_bytes, memory.peak_bytes);
+	as_plan.buffer = memory.buffer;
+	as_plan.n_buffers = memory.n_buffers;
+	check_addresses(&as_plan, memory.arena_bytes);
+	for (uint32_t i = 0; i < memory.n_buffers; i++)
+		whole |= memory.buffer[i].from == 0 && memory.buffer[i].size == 28 * 28 * 32 &&
+			 memory.buffer[i].to > 14;
+	cr_assert(whole);
+	arena_free(&a);
+}
