@@ -42,16 +42,14 @@ static enum nasc_status from_results(const char *path, const char *id, struct ar
 	return st;
 }
 
-enum nasc_status cmd_network(const struct cmd_args *a, struct arena *arena, struct network *net,
-			     struct results *r, const struct result **row, struct nasc_err *err)
+static enum nasc_status read_network(const char *path, const char *id, struct arena *arena,
+				     struct network *net, struct results *r,
+				     const struct result **row, struct nasc_err *err)
 {
-	const char *path = a->positional[0], *id = cmd_value(a, "id");
 	struct cJSON *root;
 	enum nasc_status st = NASC_OK;
 	bool of_results;
 
-	*r = (struct results){ 0 };
-	*row = NULL;
 	if (json_load(path, JSON_MAX_BYTES, &root, err))
 		return err->code;
 	of_results = id || results_are(root);
@@ -63,4 +61,17 @@ enum nasc_status cmd_network(const struct cmd_args *a, struct arena *arena, stru
 		nasc_wrap(err, "%s", path);
 	cJSON_Delete(root);
 	return of_results ? from_results(path, id, arena, net, r, row, err) : st;
+}
+
+enum nasc_status cmd_network(const struct cmd_args *a, struct arena *arena, struct network *net,
+			     struct results *r, const struct result **row, struct nasc_err *err)
+{
+	struct network read;
+
+	*r = (struct results){ 0 };
+	*row = NULL;
+	if (read_network(a->positional[0], cmd_value(a, "id"), arena, &read, r, row, err))
+		return err->code;
+	network_fold_pads(&read, arena, net);
+	return NASC_OK;
 }

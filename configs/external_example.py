@@ -29,10 +29,12 @@ import math
 import sys
 
 
-def window(size, kernel, stride, padding):
-    """Output height or width of a window that slides over `size` cells."""
+def window(size, kernel, stride, padding, axis):
+    """Output height (axis 0) or width (1) of a window that slides over `size` cells."""
     if padding == "same":
         return -(-size // stride)
+    if padding != "valid":  # cells above, left, below, right
+        size += padding[axis] + padding[axis + 2]
     return (size - kernel) // stride + 1
 
 
@@ -49,8 +51,8 @@ def count(network):
         h, w, c = shape[op["inputs"][0]]
         if kind in ("conv2d", "depthwise", "max_pool", "avg_pool"):
             kernel_h, kernel_w = op["kernel"]
-            out_h = window(h, kernel_h, op["stride"], op["padding"])
-            out_w = window(w, kernel_w, op["stride"], op["padding"])
+            out_h = window(h, kernel_h, op["stride"], op["padding"], 0)
+            out_w = window(w, kernel_w, op["stride"], op["padding"], 1)
             out_c = op["channels"] if kind == "conv2d" else c
             if kind in ("conv2d", "depthwise"):
                 groups = op["groups"] if kind == "conv2d" else c
@@ -65,6 +67,8 @@ def count(network):
             h, w, c = 1, 1, op["channels"]
         elif kind == "global_pool":
             h, w = 1, 1
+        elif kind == "pad":
+            h, w = window(h, 1, 1, op["padding"], 0), window(w, 1, 1, op["padding"], 1)
         elif kind == "concat":
             c = sum(shape[name][2] for name in op["inputs"])
         elif kind == "batch_norm":

@@ -31,10 +31,13 @@ from torch.nn import functional
 # ---- the network ---------------------------------------------------------------
 
 
-def pads(size, kernel, stride, padding):
-    """Cells in front of and behind `size` cells; where they are odd in number, more behind."""
+def pads(size, kernel, stride, padding, axis):
+    """Cells in front of and behind `size` cells, of the height (axis 0) or width (1)."""
     if padding == "valid":
         return 0, 0
+    if padding != "same":  # cells above, left, below, right
+        return padding[axis], padding[axis + 2]
+    # where they are odd in number, more behind
     cells = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return cells // 2, cells - cells // 2
 
@@ -88,8 +91,8 @@ class Operator(nn.Module):
         if kind in ("conv2d", "depthwise", "max_pool", "avg_pool"):
             kernel, stride = op["kernel"], op.get("stride", 1)
             kernel = [kernel, kernel] if isinstance(kernel, int) else kernel
-            top, bottom = pads(h, kernel[0], stride, op.get("padding", "same"))
-            left, right = pads(w, kernel[1], stride, op.get("padding", "same"))
+            top, bottom = pads(h, kernel[0], stride, op.get("padding", "same"), 0)
+            left, right = pads(w, kernel[1], stride, op.get("padding", "same"), 1)
             pad = (left, right, top, bottom)
             h = (h + top + bottom - kernel[0]) // stride + 1
             w = (w + left + right - kernel[1]) // stride + 1
@@ -115,6 +118,10 @@ class Operator(nn.Module):
         elif kind == "global_pool":
             self.main = nn.AdaptiveAvgPool2d(1)
             h, w = 1, 1
+        elif kind == "pad":
+            top, left, bottom, right = op["padding"]
+            self.main = nn.ZeroPad2d((left, right, top, bottom))
+            h, w = h + top + bottom, w + left + right
         elif kind == "add":
             self.main = Add()
         elif kind == "concat":

@@ -73,19 +73,12 @@ struct fpga_use fpga_memory_use(uint64_t width, uint64_t depth)
 
 /* ---- shape of a stage ------------------------------------------------------------ */
 
-/* Cells added before the first along one axis. */
-static uint64_t pad_before(uint32_t in, uint32_t out, uint32_t kernel, const struct net_op *o)
-{
-	uint64_t span = (uint64_t)(out - 1) * o->stride + kernel;
-
-	return o->padding == NET_SAME && span > in ? (span - in) / 2 : 0;
-}
-
 /* Line buffer and fill of a window that slides over @in. */
 static void slide(struct fpga_stage *s, const struct net_op *o, struct net_shape in)
 {
-	uint64_t rows = o->kernel_h - pad_before(in.h, o->out.h, o->kernel_h, o);
-	uint64_t columns = o->kernel_w - pad_before(in.w, o->out.w, o->kernel_w, o);
+	/* at least a cell, where padding alone would fill the first window */
+	uint64_t rows = o->kernel_h > o->pad_top ? o->kernel_h - o->pad_top : 1;
+	uint64_t columns = o->kernel_w > o->pad_left ? o->kernel_w - o->pad_left : 1;
 	double before = (double)(rows - 1) * in.w + (double)(columns - 1);
 
 	s->fill = fmin(before / fmax((double)in.h * in.w - 1, 1), 1);

@@ -22,7 +22,8 @@ static bool pool_fits(const struct lower *l, const struct lower_node *pool)
 	const struct lower_tensor *x = &l->tensor[pool->x[0]], *y = &l->tensor[pool->y];
 
 	return o->kind == NET_AVG_POOL && o->kernel_h == o->stride && o->kernel_w == o->stride &&
-	       y->h * o->stride == x->h && y->w * o->stride == x->w;
+	       o->pad_top == 0 && o->pad_left == 0 && y->h * o->stride == x->h &&
+	       y->w * o->stride == x->w;
 }
 
 static void fuse_conv(struct lower *l, const struct origin *o, struct lower_node *n)
@@ -51,7 +52,7 @@ static bool can_be_own(const struct lower *l, const struct lower_node *n)
 	enum net_kind kind = l->net->op[n->op].kind;
 
 	if (kind == NET_CONV2D)
-		return l->net->op[n->op].stride <= 4;
+		return l->net->op[n->op].stride <= 4 && l->net->op[n->op].padding != NET_EXPLICIT;
 	return kind == NET_DENSE && (lower_is_dense(l, n->x[0]) || x->h * x->w == 1);
 }
 

@@ -31,8 +31,8 @@ struct kernel_window { /* of a pool or depthwise convolution, from ih * iw to oh
 /* Every input cell belongs to exactly one window. */
 static inline bool kernel_window_tiles(const struct kernel_window *w)
 {
-	return w->kh == w->stride && w->kw == w->stride && w->oh * w->stride == w->ih &&
-	       w->ow * w->stride == w->iw;
+	return w->kh == w->stride && w->kw == w->stride && w->top == 0 && w->left == 0 &&
+	       w->oh * w->stride == w->ih && w->ow * w->stride == w->iw;
 }
 
 struct norm_back {

@@ -59,18 +59,6 @@ static struct param weights_of(const struct lower *l, const struct lower_node *n
 	return q;
 }
 
-static int64_t pad_before(enum net_padding padding, uint32_t in, uint32_t out, uint32_t kernel,
-			  uint32_t stride, int64_t *after)
-{
-	int64_t all = ((int64_t)out - 1) * stride + kernel - in;
-
-	*after = 0;
-	if (padding == NET_VALID || all <= 0)
-		return 0;
-	*after = all - all / 2;
-	return all / 2;
-}
-
 static struct conv_shape shape_of(const struct lower *l, const struct lower_node *n,
 				  const struct param *q, enum conv_kind kind)
 {
@@ -89,12 +77,12 @@ static struct conv_shape shape_of(const struct lower *l, const struct lower_node
 				.ow = y->w,
 				.kh = q->kh,
 				.kw = q->kw,
-				.stride = kind == CONV_DENSE ? 1 : o->stride };
+				.stride = kind == CONV_DENSE ? 1 : o->stride,
+				.top = o->pad_top,
+				.left = o->pad_left,
+				.bottom = o->pad_bottom,
+				.right = o->pad_right };
 
-	if (kind != CONV_DENSE) {
-		s.top = pad_before(o->padding, x->h, y->h, q->kh, o->stride, &s.bottom);
-		s.left = pad_before(o->padding, x->w, y->w, q->kw, o->stride, &s.right);
-	}
 	return s;
 }
 

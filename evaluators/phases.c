@@ -221,13 +221,10 @@ static struct kernel_window window_of(const struct lower *l, const struct lower_
 				   .kh = o->kernel_h,
 				   .kw = o->kernel_w,
 				   .stride = o->stride,
+				   .top = o->pad_top,
+				   .left = o->pad_left,
 				   .average = o->kind == NET_AVG_POOL };
-	size_t need_h = (w.oh - 1) * w.stride + w.kh, need_w = (w.ow - 1) * w.stride + w.kw;
 
-	if (o->padding == NET_SAME) {
-		w.top = need_h > w.ih ? (need_h - w.ih) / 2 : 0;
-		w.left = need_w > w.iw ? (need_w - w.iw) / 2 : 0;
-	}
 	return w;
 }
 

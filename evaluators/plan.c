@@ -79,7 +79,8 @@ static uint32_t pool_behind(const struct lower *l, uint32_t op)
 	uint32_t pool = sole_reader(l, op, NET_AVG_POOL);
 
 	if (o->kind != NET_CONV2D || o->kernel_h != 1 || o->kernel_w != 1 || o->stride != 1 ||
-	    o->act != NET_LINEAR || pool == PLAN_NONE || l->net->op[pool].stride < 2)
+	    o->padding == NET_EXPLICIT || o->act != NET_LINEAR || pool == PLAN_NONE ||
+	    l->net->op[pool].stride < 2)
 		return PLAN_NONE;
 	return pool;
 }
@@ -159,6 +160,7 @@ static void node_of(struct lower *l, uint32_t op, uint32_t *x)
 	case NET_SOFTMAX: /* the last operator: part of the loss */
 		y = x[0];
 		break;
+	case NET_PAD:
 	case NET_KIND_COUNT:
 		break;
 	}
@@ -192,6 +194,11 @@ static enum nasc_status nodes_make(struct lower *l, struct nasc_err *err)
 			return nasc_fail(err, NASC_CONFIG,
 					 "operator %u (softmax): only the last operator of a "
 					 "network to be trained can be a softmax",
+					 i);
+		if (net->op[i].kind == NET_PAD && live[i])
+			return nasc_fail(err, NASC_CONFIG,
+					 "operator %u (pad): training takes padding only where it "
+					 "belongs to the one convolution that reads it",
 					 i);
 		if (live[i] && !l->done[i])
 			node_of(l, i, x);

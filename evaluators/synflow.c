@@ -27,7 +27,6 @@ struct flow {
 struct window {
 	const struct net_op *op;
 	struct net_shape in;
-	int64_t top, left;
 };
 
 static bool is_layer(enum net_kind kind)
@@ -38,23 +37,15 @@ static bool is_layer(enum net_kind kind)
 static struct window window_of(const struct network *net, size_t i)
 {
 	const struct net_op *o = &net->op[i];
-	struct window w = { .op = o, .in = network_in_shape(net, i) };
 
-	if (o->padding == NET_SAME) {
-		int64_t h = ((int64_t)o->out.h - 1) * o->stride + o->kernel_h - w.in.h;
-		int64_t v = ((int64_t)o->out.w - 1) * o->stride + o->kernel_w - w.in.w;
-
-		w.top = h > 0 ? h / 2 : 0;
-		w.left = v > 0 ? v / 2 : 0;
-	}
-	return w;
+	return (struct window){ o, network_in_shape(net, i) };
 }
 
 /* Input pixel under tap @tap of output pixel (oy, ox), or -1 outside. */
 static int64_t pixel_under(const struct window *w, uint32_t oy, uint32_t ox, uint32_t tap)
 {
-	int64_t y = (int64_t)oy * w->op->stride + tap / w->op->kernel_w - w->top;
-	int64_t x = (int64_t)ox * w->op->stride + tap % w->op->kernel_w - w->left;
+	int64_t y = (int64_t)oy * w->op->stride + tap / w->op->kernel_w - w->op->pad_top;
+	int64_t x = (int64_t)ox * w->op->stride + tap % w->op->kernel_w - w->op->pad_left;
 
 	return y < 0 || x < 0 || y >= w->in.h || x >= w->in.w ? -1 : y * w->in.w + x;
 }
@@ -209,6 +200,7 @@ static void op_run(struct flow *f, size_t i, bool back)
 
 	switch (o->kind) {
 	case NET_INPUT:
+	case NET_PAD: /* no space makes one */
 	case NET_KIND_COUNT:
 		break;
 	case NET_CONV2D:

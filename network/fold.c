@@ -43,33 +43,156 @@ static bool absorb(struct net_op *into, const struct net_op *o)
 	}
 }
 
-void network_fold(const struct network *net, struct arena *a, struct network *out, uint32_t *source)
+/* ---- pads ---------------------------------------------------------------------- */
+
+/* A network's pads: which merge into what reads them. */
+struct pads {
+	const struct network *net;
+	uint32_t *count, *reader; /* network_consumers(), network_lifetimes() */
+};
+
+static bool has_window(enum net_kind kind)
 {
+	return kind == NET_CONV2D || kind == NET_DEPTHWISE || kind == NET_MAX_POOL ||
+	       kind == NET_AVG_POOL;
+}
+
+static bool never_negative(const struct net_op *o)
+{
+	return o->act != NET_LINEAR || o->kind == NET_RELU || o->kind == NET_RELU6;
+}
+
+static bool merges(const struct pads *p, uint32_t op)
+{
+	const struct net_op *o = &p->net->op[op], *r;
+
+	if (o->kind != NET_PAD || p->count[op] != 1)
+		return false;
+	r = &p->net->op[p->reader[op]];
+	if (r->kind != NET_MAX_POOL)
+		return r->kind == NET_CONV2D || r->kind == NET_DEPTHWISE || r->kind == NET_PAD;
+	return never_negative(&p->net->op[network_inputs(p->net, op)[0]]) &&
+	       o->pad_top + r->pad_top < r->kernel_h &&
+	       o->pad_bottom + r->pad_bottom < r->kernel_h &&
+	       o->pad_left + r->pad_left < r->kernel_w && o->pad_right + r->pad_right < r->kernel_w;
+}
+
+/* The nearest operator from @op back that is not a pad that merges. */
+static uint32_t behind_pads(const struct pads *p, uint32_t op)
+{
+	while (merges(p, op))
+		op = network_inputs(p->net, op)[0];
+	return op;
+}
+
+/* The pads in front of operator @i that merge, into its copy @o. */
+static void take_pads(const struct pads *p, size_t i, struct net_op *o, uint32_t *map)
+{
+	for (uint32_t at = network_inputs(p->net, i)[0]; merges(p, at);
+	     at = network_inputs(p->net, at)[0]) {
+		const struct net_op *pad = &p->net->op[at];
+
+		if (o->kind != NET_PAD)
+			o->padding = NET_EXPLICIT;
+		o->pad_top += pad->pad_top;
+		o->pad_left += pad->pad_left;
+		o->pad_bottom += pad->pad_bottom;
+		o->pad_right += pad->pad_right;
+		map[at] = map[i];
+	}
+}
+
+/* Whether windows along an axis lie as under same padding; if so, the cells behind. */
+static bool lies_same(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t before,
+		      uint32_t *after)
+{
+	uint64_t span = (uint64_t)(out - 1) * stride + kernel, all = span > in ? span - in : 0;
+
+	*after = (uint32_t)(all - all / 2);
+	return out == (in - 1) / stride + 1 && before == all / 2;
+}
+
+static bool lies_valid(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t before)
+{
+	return kernel <= in && out == (in - kernel) / stride + 1 && before == 0;
+}
+
+static void name_padding(struct net_op *o, struct net_shape in)
+{
+	uint32_t bottom, right;
+
+	if (lies_same(in.h, o->out.h, o->kernel_h, o->stride, o->pad_top, &bottom) &&
+	    lies_same(in.w, o->out.w, o->kernel_w, o->stride, o->pad_left, &right)) {
+		o->padding = NET_SAME;
+		o->pad_bottom = bottom;
+		o->pad_right = right;
+	} else if (lies_valid(in.h, o->out.h, o->kernel_h, o->stride, o->pad_top) &&
+		   lies_valid(in.w, o->out.w, o->kernel_w, o->stride, o->pad_left)) {
+		o->padding = NET_VALID;
+		o->pad_bottom = o->pad_right = 0;
+	}
+}
+
+/* ---- folding ------------------------------------------------------------------- */
+
+/* Operator @i, as it is in the network that is folded, to the end of @out. */
+static void keep(const struct pads *p, size_t i, struct network *out, uint32_t *map)
+{
+	const uint32_t *in = network_inputs(p->net, i);
+	struct net_op o = p->net->op[i];
+
+	map[i] = (uint32_t)out->n_ops;
+	o.first_input = (uint32_t)out->n_edges;
+	for (uint32_t e = 0; e < o.n_inputs; e++)
+		out->edge[out->n_edges++] = map[behind_pads(p, in[e])];
+	if (has_window(o.kind) || o.kind == NET_PAD)
+		take_pads(p, i, &o, map);
+	if (has_window(o.kind) && o.padding == NET_EXPLICIT)
+		name_padding(&o, out->op[out->edge[o.first_input]].out);
+	out->op[out->n_ops++] = o;
+}
+
+static void fold(const struct network *net, struct arena *a, bool deploy, struct network *out,
+		 uint32_t *source)
+{
+	struct pads p = { .net = net };
 	struct arena_mark m;
-	uint32_t *count, *map;
+	uint32_t *map;
 
 	like(net, a, out);
 	out->n_ops = out->n_edges = 0;
 	m = arena_mark(a);
-	count = ARENA_NEW(a, uint32_t, net->n_ops);
+	p.count = ARENA_NEW(a, uint32_t, net->n_ops);
+	p.reader = ARENA_NEW(a, uint32_t, net->n_ops);
 	map = source ? source : ARENA_NEW(a, uint32_t, net->n_ops);
-	network_consumers(net, count);
-	for (size_t i = 0; i < net->n_ops; i++) {
+	network_consumers(net, p.count);
+	network_lifetimes(net, p.reader);
+	for (uint32_t i = 0; i < net->n_ops; i++) {
 		const struct net_op *o = &net->op[i];
-		const uint32_t *in = network_inputs(net, i);
+		uint32_t in = o->n_inputs == 1 ? network_inputs(net, i)[0] : i;
 
-		if (o->n_inputs == 1 && count[in[0]] == 1 && absorb(&out->op[map[in[0]]], o)) {
-			map[i] = map[in[0]];
+		if (merges(&p, i)) /* its reader takes it */
 			continue;
-		}
-		map[i] = (uint32_t)out->n_ops;
-		out->op[out->n_ops] = *o;
-		out->op[out->n_ops++].first_input = (uint32_t)out->n_edges;
-		for (uint32_t e = 0; e < o->n_inputs; e++)
-			out->edge[out->n_edges++] = map[in[e]];
+		if (deploy && in != i && !merges(&p, in) && p.count[in] == 1 &&
+		    absorb(&out->op[map[in]], o))
+			map[i] = map[in];
+		else
+			keep(&p, i, out, map);
 	}
 	arena_rewind(a, m);
 }
+
+void network_fold_pads(const struct network *net, struct arena *a, struct network *out)
+{
+	fold(net, a, false, out, NULL);
+}
+
+void network_fold(const struct network *net, struct arena *a, struct network *out, uint32_t *source)
+{
+	fold(net, a, true, out, source);
+}
+
+/* ---- another input -------------------------------------------------------------- */
 
 enum nasc_status network_resize(const struct network *net, uint32_t h, uint32_t w, struct arena *a,
 				struct network *out, struct nasc_err *err)

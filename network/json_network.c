@@ -9,12 +9,12 @@
 #define INPUT_NAME     "input"
 #define NAME_MAX_BYTES 63
 
-static const char *const padding_names[] = { "same", "valid" };
+static const char *const padding_names[] = { "same", "valid" }; /* or a list: explicit */
 static const char *const act_names[] = { "linear", "relu", "relu6" };
 
 /* Which members an operator of each kind may have besides name, kind, inputs. */
 static const struct members {
-	bool channels, window, groups, bias, act;
+	bool channels, window, groups, bias, act, pads;
 } members[NET_KIND_COUNT] = {
 	[NET_CONV2D] = { true, true, true, true, true },
 	[NET_DEPTHWISE] = { false, true, false, true, true },
@@ -23,6 +23,7 @@ static const struct members {
 	[NET_AVG_POOL] = { .window = true },
 	[NET_ADD] = { .act = true },
 	[NET_BATCH_NORM] = { .act = true },
+	[NET_PAD] = { .pads = true },
 };
 
 /* ---- writing ----------------------------------------------------------------- */
@@ -33,6 +34,16 @@ static const char *op_name(size_t i, char buf[24])
 		return INPUT_NAME;
 	snprintf(buf, 24, "op%zu", i);
 	return buf;
+}
+
+static void write_pads(const struct net_op *o, struct json_writer *w)
+{
+	json_list(w, "padding");
+	json_u64(w, NULL, o->pad_top);
+	json_u64(w, NULL, o->pad_left);
+	json_u64(w, NULL, o->pad_bottom);
+	json_u64(w, NULL, o->pad_right);
+	json_end(w);
 }
 
 static void write_op(const struct network *net, size_t i, struct json_writer *w)
@@ -56,8 +67,11 @@ static void write_op(const struct network *net, size_t i, struct json_writer *w)
 		json_u64(w, NULL, o->kernel_w);
 		json_end(w);
 		json_u64(w, "stride", o->stride);
-		json_string(w, "padding", padding_names[o->padding]);
 	}
+	if (m->pads || (m->window && o->padding == NET_EXPLICIT))
+		write_pads(o, w);
+	else if (m->window)
+		json_string(w, "padding", padding_names[o->padding]);
 	if (m->groups)
 		json_u64(w, "groups", o->groups);
 	if (m->bias)
@@ -160,8 +174,9 @@ static enum nasc_status get_dim(const cJSON *obj, const char *key, bool must, ui
 	return NASC_OK;
 }
 
-static enum nasc_status list_dims(const cJSON *list, const char *key, uint32_t *out, int n,
-				  struct nasc_err *err)
+/* @list: @n integers @least .. NETWORK_MAX_DIM. */
+static enum nasc_status list_dims(const cJSON *list, const char *key, uint32_t least, uint32_t *out,
+				  int n, struct nasc_err *err)
 {
 	const cJSON *item = list->child;
 
@@ -169,11 +184,12 @@ static enum nasc_status list_dims(const cJSON *list, const char *key, uint32_t *
 		return nasc_fail(err, NASC_DATA, "%s: %d numbers in the list, it must have %d", key,
 				 cJSON_GetArraySize(list), n);
 	for (int i = 0; i < n; i++, item = item->next) {
-		double v = cJSON_IsNumber(item) ? item->valuedouble : 0;
+		double v = cJSON_IsNumber(item) ? item->valuedouble : -1;
 
-		if (!(v >= 1 && v <= NETWORK_MAX_DIM) || v != (double)(uint32_t)v)
-			return nasc_fail(err, NASC_DATA, "%s: item %d is not an integer in [1, %u]",
-					 key, i + 1, NETWORK_MAX_DIM);
+		if (!(v >= least && v <= NETWORK_MAX_DIM) || v != (double)(uint32_t)v)
+			return nasc_fail(err, NASC_DATA,
+					 "%s: item %d is not an integer in [%u, %u]", key, i + 1,
+					 least, NETWORK_MAX_DIM);
 		out[i] = (uint32_t)v;
 	}
 	return NASC_OK;
@@ -186,11 +202,37 @@ static enum nasc_status read_kernel(const cJSON *obj, struct net_op *o, struct n
 
 	if (json_get(obj, "kernel", &v, err))
 		return err->code;
-	if (cJSON_IsArray(v) ? list_dims(v, "kernel", d, 2, err)
+	if (cJSON_IsArray(v) ? list_dims(v, "kernel", 1, d, 2, err)
 			     : get_dim(obj, "kernel", true, &d[0], err))
 		return err->code;
 	o->kernel_h = d[0];
 	o->kernel_w = cJSON_IsArray(v) ? d[1] : d[0];
+	return NASC_OK;
+}
+
+/* "same", "valid" or cells above, left, below and right; a pad has only the last. */
+static enum nasc_status read_padding(const cJSON *obj, bool only_cells, struct net_op *o,
+				     struct nasc_err *err)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(obj, "padding");
+	size_t padding = NET_SAME;
+	uint32_t d[4];
+
+	if (only_cells && json_get_list(obj, "padding", &v, err))
+		return err->code;
+	if (!cJSON_IsArray(v)) {
+		if (get_choice(obj, "padding", padding_names, 2, &padding, err))
+			return err->code;
+		o->padding = (enum net_padding)padding;
+		return NASC_OK;
+	}
+	if (list_dims(v, "padding", 0, d, 4, err))
+		return err->code;
+	o->padding = only_cells ? NET_SAME : NET_EXPLICIT;
+	o->pad_top = d[0];
+	o->pad_left = d[1];
+	o->pad_bottom = d[2];
+	o->pad_right = d[3];
 	return NASC_OK;
 }
 
@@ -201,15 +243,16 @@ static enum nasc_status read_members(const cJSON *obj, struct net_op *o, struct 
 	bool pool = o->kind == NET_MAX_POOL || o->kind == NET_AVG_POOL;
 	const char *known[16] = { "name", "kind", "inputs" };
 	const cJSON *bias;
-	size_t n = 3, padding = NET_SAME, act = NET_LINEAR;
+	size_t n = 3, act = NET_LINEAR;
 
 	if (m->channels)
 		known[n++] = "channels";
 	if (m->window) {
 		known[n++] = "kernel";
 		known[n++] = "stride";
-		known[n++] = "padding";
 	}
+	if (m->window || m->pads)
+		known[n++] = "padding";
 	if (m->groups)
 		known[n++] = "groups";
 	if (m->bias)
@@ -222,10 +265,11 @@ static enum nasc_status read_members(const cJSON *obj, struct net_op *o, struct 
 		return err->code;
 	if (m->window) {
 		o->stride = 1;
-		if (read_kernel(obj, o, err) || get_dim(obj, "stride", pool, &o->stride, err) ||
-		    get_choice(obj, "padding", padding_names, 2, &padding, err))
+		if (read_kernel(obj, o, err) || get_dim(obj, "stride", pool, &o->stride, err))
 			return err->code;
 	}
+	if ((m->window || m->pads) && read_padding(obj, m->pads, o, err))
+		return err->code;
 	o->groups = m->groups;
 	if (m->groups && get_dim(obj, "groups", false, &o->groups, err))
 		return err->code;
@@ -235,7 +279,6 @@ static enum nasc_status read_members(const cJSON *obj, struct net_op *o, struct 
 	if (bias && !cJSON_IsBool(bias))
 		return nasc_fail(err, NASC_DATA, "bias: it must be true or false");
 	o->bias = m->bias && (!bias || cJSON_IsTrue(bias));
-	o->padding = (enum net_padding)padding;
 	o->act = (enum net_act)act;
 	return NASC_OK;
 }
@@ -254,7 +297,7 @@ static enum nasc_status read_kind(const cJSON *obj, enum net_kind *out, struct n
 	return nasc_fail(err, NASC_DATA,
 			 "kind: unknown '%.40s', it must be one of conv2d, "
 			 "depthwise, dense, max_pool, avg_pool, global_pool, add, "
-			 "concat, batch_norm, relu, relu6, softmax",
+			 "concat, batch_norm, relu, relu6, softmax, pad",
 			 text);
 }
 
@@ -373,7 +416,7 @@ static enum nasc_status read_head(const cJSON *json, struct network *net, struct
 	if (cJSON_GetObjectItemCaseSensitive(json, "name") &&
 	    (json_get_string(json, "name", &name, err) || check_name(name, err)))
 		return err->code;
-	if (json_get_list(json, "input", &input, err) || list_dims(input, "input", d, 3, err))
+	if (json_get_list(json, "input", &input, err) || list_dims(input, "input", 1, d, 3, err))
 		return err->code;
 	net->input = (struct net_shape){ d[0], d[1], d[2] };
 	memcpy(net->name, name, strlen(name) + 1);

@@ -25,6 +25,7 @@ static const struct kind {
 	[NET_RELU] = { "relu", 1, 1, false, false, false },
 	[NET_RELU6] = { "relu6", 1, 1, false, false, false },
 	[NET_SOFTMAX] = { "softmax", 1, 1, false, false, false },
+	[NET_PAD] = { "pad", 1, 1, false, false, false },
 };
 
 /* ---- building -------------------------------------------------------------- */
@@ -110,6 +111,18 @@ uint32_t network_pool(struct network *net, enum net_kind max_or_avg, uint32_t in
 						.kernel_w = kernel,
 						.stride = stride,
 						.padding = padding },
+			      &in, 1);
+}
+
+uint32_t network_pad(struct network *net, uint32_t in, uint32_t top, uint32_t left, uint32_t bottom,
+		     uint32_t right)
+{
+	return network_append(net,
+			      &(struct net_op){ .kind = NET_PAD,
+						.pad_top = top,
+						.pad_left = left,
+						.pad_bottom = bottom,
+						.pad_right = right },
 			      &in, 1);
 }
 
@@ -267,34 +280,81 @@ static enum nasc_status check_inputs(const struct network *net, size_t i, struct
 	return NASC_OK;
 }
 
-/* Output cells along one axis. */
-static enum nasc_status window(const char *axis, uint32_t in, uint32_t kernel, uint32_t stride,
-			       enum net_padding padding, uint32_t *out, struct nasc_err *err)
+/* One axis of a window or pad: cells before and behind the input, output cells. */
+struct axis {
+	const char *name;
+	uint32_t in, kernel, before, after, out;
+};
+
+/* Explicit padding in bounds, and the output of a kernel of any size over it. */
+static enum nasc_status slide(const struct net_op *o, struct axis *x, struct nasc_err *err)
 {
-	if (padding == NET_SAME) {
-		*out = (in - 1) / stride + 1;
-		return NASC_OK;
-	}
-	if (kernel > in)
+	uint64_t padded = (uint64_t)x->before + x->in + x->after;
+	bool pool = o->kind == NET_MAX_POOL || o->kind == NET_AVG_POOL;
+
+	if (padded > NETWORK_MAX_DIM)
+		return nasc_fail(err, NASC_CONFIG, "padded %s %llu is outside [1, %u]", x->name,
+				 (unsigned long long)padded, NETWORK_MAX_DIM);
+	if (x->kernel > padded)
 		return nasc_fail(err, NASC_CONFIG,
-				 "kernel %s %u is larger than its input's %u under valid padding",
-				 axis, kernel, in);
-	*out = (in - kernel) / stride + 1;
+				 "kernel %s %u is larger than its input's %u under %s padding",
+				 x->name, x->kernel, (uint32_t)padded,
+				 o->padding == NET_VALID ? "valid" : "explicit");
+	if (pool && (x->before >= x->kernel || x->after >= x->kernel))
+		return nasc_fail(err, NASC_CONFIG,
+				 "padding %u is not below its kernel's %s %u: windows of a pool "
+				 "would lie in padding alone",
+				 x->before > x->after ? x->before : x->after, x->name, x->kernel);
+	x->out = ((uint32_t)padded - x->kernel) / o->stride + 1;
+	return NASC_OK;
+}
+
+static enum nasc_status infer_axis(const struct net_op *o, struct axis *x, struct nasc_err *err)
+{
+	uint64_t span, all;
+
+	if (o->padding != NET_SAME)
+		return slide(o, x, err);
+	x->out = (x->in - 1) / o->stride + 1;
+	span = (uint64_t)(x->out - 1) * o->stride + x->kernel;
+	all = span > x->in ? span - x->in : 0;
+	x->before = (uint32_t)(all / 2);
+	x->after = (uint32_t)(all - all / 2);
 	return NASC_OK;
 }
 
 static enum nasc_status infer_window(struct net_op *o, struct net_shape in, struct nasc_err *err)
 {
+	struct axis h = { "height", in.h, o->kernel_h, o->pad_top, o->pad_bottom, 0 };
+	struct axis w = { "width", in.w, o->kernel_w, o->pad_left, o->pad_right, 0 };
+
 	if (check_dim("kernel height", o->kernel_h, err) ||
 	    check_dim("kernel width", o->kernel_w, err) || check_dim("stride", o->stride, err))
 		return err->code;
-	if (o->padding != NET_SAME && o->padding != NET_VALID)
-		return nasc_fail(err, NASC_CONFIG, "padding %d is neither same nor valid",
+	if (o->padding != NET_SAME && o->padding != NET_VALID && o->padding != NET_EXPLICIT)
+		return nasc_fail(err, NASC_CONFIG, "padding %d is neither same, valid nor explicit",
 				 (int)o->padding);
-	o->out.c = in.c;
-	if (window("height", in.h, o->kernel_h, o->stride, o->padding, &o->out.h, err) ||
-	    window("width", in.w, o->kernel_w, o->stride, o->padding, &o->out.w, err))
+	if (o->padding == NET_VALID)
+		h.before = h.after = w.before = w.after = 0;
+	if (infer_axis(o, &h, err) || infer_axis(o, &w, err))
 		return err->code;
+	o->pad_top = h.before;
+	o->pad_left = w.before;
+	o->pad_bottom = h.after;
+	o->pad_right = w.after;
+	o->out = (struct net_shape){ h.out, w.out, in.c };
+	return NASC_OK;
+}
+
+static enum nasc_status infer_pad(struct net_op *o, struct net_shape in, struct nasc_err *err)
+{
+	const struct net_op single = { .kind = NET_PAD, .stride = 1, .padding = NET_EXPLICIT };
+	struct axis h = { "height", in.h, 1, o->pad_top, o->pad_bottom, 0 };
+	struct axis w = { "width", in.w, 1, o->pad_left, o->pad_right, 0 };
+
+	if (slide(&single, &h, err) || slide(&single, &w, err))
+		return err->code;
+	o->out = (struct net_shape){ h.out, w.out, in.c };
 	return NASC_OK;
 }
 
@@ -361,6 +421,8 @@ static enum nasc_status infer_op(struct network *net, size_t i, struct nasc_err 
 	case NET_GLOBAL_POOL:
 		o->out = (struct net_shape){ 1, 1, in.c };
 		break;
+	case NET_PAD:
+		return infer_pad(o, in, err);
 	default:
 		if (!k->window)
 			o->out = in;
@@ -445,6 +507,15 @@ enum nasc_status network_infer(struct network *net, struct nasc_err *err)
 
 /* ---- comparing --------------------------------------------------------------- */
 
+/* Pads that are given; others follow from the rest. */
+static bool same_pads(const struct net_op *p, const struct net_op *q)
+{
+	if (p->kind != NET_PAD && p->padding != NET_EXPLICIT)
+		return true;
+	return p->pad_top == q->pad_top && p->pad_left == q->pad_left &&
+	       p->pad_bottom == q->pad_bottom && p->pad_right == q->pad_right;
+}
+
 bool network_equal(const struct network *a, const struct network *b)
 {
 	if (a->n_ops != b->n_ops || a->input.h != b->input.h || a->input.w != b->input.w ||
@@ -456,8 +527,8 @@ bool network_equal(const struct network *a, const struct network *b)
 		if (p->kind != q->kind || p->n_inputs != q->n_inputs ||
 		    p->out_channels != q->out_channels || p->kernel_h != q->kernel_h ||
 		    p->kernel_w != q->kernel_w || p->stride != q->stride ||
-		    p->groups != q->groups || p->padding != q->padding || p->act != q->act ||
-		    p->bias != q->bias)
+		    p->groups != q->groups || p->padding != q->padding || !same_pads(p, q) ||
+		    p->act != q->act || p->bias != q->bias)
 			return false;
 		for (uint32_t e = 0; e < p->n_inputs; e++)
 			if (network_inputs(a, i)[e] != network_inputs(b, i)[e])

@@ -29,10 +29,16 @@ enum net_kind {
 	NET_RELU,
 	NET_RELU6,
 	NET_SOFTMAX,
+	NET_PAD, /* zeros around h and w */
 	NET_KIND_COUNT
 };
 
-enum net_padding { NET_SAME, NET_VALID }; /* SAME: out = ceil(in / stride), the odd cell after */
+/* Cells around the input of a window, which count nothing. */
+enum net_padding {
+	NET_SAME,    /* out = ceil(in / stride), the odd cell after */
+	NET_VALID,   /* none */
+	NET_EXPLICIT /* so many on each side; around a pool fewer than the kernel's */
+};
 enum net_act { NET_LINEAR, NET_ACT_RELU, NET_ACT_RELU6 };
 
 struct net_shape {
@@ -48,9 +54,11 @@ struct net_op {
 	uint32_t stride;		/* conv2d, depthwise, pools; both directions */
 	uint32_t groups;		/* conv2d; 1 elsewhere dense convolution */
 	enum net_padding padding;	/* conv2d, depthwise, pools */
-	enum net_act act;		/* fused behind conv2d, depthwise, dense, add, batch_norm */
-	bool bias;			/* conv2d, depthwise, dense */
-	struct net_shape out;		/* filled by network_infer() */
+	/* pad, explicit padding; of other windows filled by network_infer() */
+	uint32_t pad_top, pad_left, pad_bottom, pad_right;
+	enum net_act act;     /* fused behind conv2d, depthwise, dense, add, batch_norm */
+	bool bias;	      /* conv2d, depthwise, dense */
+	struct net_shape out; /* filled by network_infer() */
 };
 
 struct network {
@@ -65,7 +73,7 @@ struct network {
 
 #define NETWORK_MAX_OPS	  65536u
 #define NETWORK_MAX_EDGES (1u << 20)
-#define NETWORK_MAX_DIM	  65536u /* each of h, w, c, kernel, stride */
+#define NETWORK_MAX_DIM	  65536u /* each of h, w (also padded), c, kernel, stride */
 /* Sum of all activations, of all parameters, of all MACs: exact in a double. */
 #define NETWORK_MAX_COUNT (UINT64_C(1) << 53)
 
@@ -78,6 +86,8 @@ uint32_t network_depthwise(struct network *net, uint32_t in, uint32_t kernel, ui
 uint32_t network_dense(struct network *net, uint32_t in, uint32_t units, bool bias);
 uint32_t network_pool(struct network *net, enum net_kind max_or_avg, uint32_t in, uint32_t kernel,
 		      uint32_t stride, enum net_padding padding);
+uint32_t network_pad(struct network *net, uint32_t in, uint32_t top, uint32_t left, uint32_t bottom,
+		     uint32_t right);
 /* global pool, batch norm, relu, relu6, softmax */
 uint32_t network_unary(struct network *net, enum net_kind kind, uint32_t in);
 /* add, concat */
@@ -133,12 +143,17 @@ void network_structure(const struct network *net, struct arena *scratch,
 
 /* ---- making one network of another ---------------------------------------- */
 
-/* As it is deployed: a batch norm behind a convolution or dense layer that
+/* Padding where it is cheapest: a pad that nothing but a convolution or another pad
+ * reads becomes that one's padding, as does one between a ReLU and a max pool, where
+ * zeros change no maximum. Explicit padding that moves no cell against same or valid
+ * is called so. @out is inferred. Cannot fail on an inferred network. */
+void network_fold_pads(const struct network *net, struct arena *a, struct network *out);
+
+/* As it is deployed: besides, a batch norm behind a convolution or dense layer that
  * nobody else reads is folded into it (which then has a bias); a ReLU that is
  * the only reader of an operator that can carry it becomes that operator's act.
- * Softmax stays. @out is inferred. Cannot fail on an inferred network.
- * @source, when not NULL: n_ops of @net entries, the operator of @out that took
- * each one in. */
+ * Softmax stays. @source, when not NULL: n_ops of @net entries, the operator of @out
+ * that took each one in. */
 void network_fold(const struct network *net, struct arena *a, struct network *out,
 		  uint32_t *source);
 

@@ -13,11 +13,14 @@ struct plain {
 	double *(*weight)[4]; /* of each operator, by role, in the order of param_at(); or NULL */
 };
 
-static inline int64_t pad_before(const struct net_op *o, uint32_t in, uint32_t out, uint32_t kernel)
+static inline int64_t pad_before(const struct net_op *o, uint32_t in, uint32_t out, uint32_t kernel,
+				 uint32_t given)
 {
 	int64_t all = ((int64_t)out - 1) * o->stride + kernel - in;
 
-	return o->padding == NET_VALID || all < 0 ? 0 : all / 2;
+	return o->padding == NET_EXPLICIT	    ? given
+	       : o->padding == NET_VALID || all < 0 ? 0
+						    : all / 2;
 }
 
 /* Convolutions and pools: what the window of output cell (y, x, c) of image @n makes of @in. */
@@ -30,8 +33,8 @@ static inline double window_value(const struct plain *r, size_t op, const double
 	bool conv = o->kind == NET_CONV2D, deep = o->kind == NET_DEPTHWISE;
 	uint32_t per_group = conv ? s.c / o->groups : 1;
 	uint32_t from = conv ? c / (o->out.c / o->groups) * per_group : c;
-	int64_t y0 = y * o->stride - pad_before(o, s.h, o->out.h, o->kernel_h);
-	int64_t x0 = x * o->stride - pad_before(o, s.w, o->out.w, o->kernel_w);
+	int64_t y0 = y * o->stride - pad_before(o, s.h, o->out.h, o->kernel_h, o->pad_top);
+	int64_t x0 = x * o->stride - pad_before(o, s.w, o->out.w, o->kernel_w, o->pad_left);
 	double sum = 0, most = -INFINITY, cells = 0;
 
 	for (int64_t ky = 0; ky < o->kernel_h; ky++)

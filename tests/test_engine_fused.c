@@ -98,6 +98,19 @@ static void make_densenet(struct network *n)
 	network_dense(n, network_unary(n, NET_GLOBAL_POOL, x), 4, true);
 }
 
+/* Means of cells that do not start with the first, and a convolution that oneDNN has to do. */
+static void make_padded(struct network *n)
+{
+	uint32_t x = relu(n, norm(n, network_conv2d(n, 0, 16, 3, 1, 1, NET_SAME, false)));
+
+	x = network_pool(n, NET_AVG_POOL, x, 2, 2, NET_EXPLICIT);
+	n->op[x].pad_top = n->op[x].pad_left = 1;
+	x = norm(n, network_conv2d(n, x, 16, 3, 1, 1, NET_SAME, false));
+	x = network_conv2d(n, x, 8, 3, 2, 1, NET_EXPLICIT, true);
+	n->op[x].pad_top = n->op[x].pad_right = 2;
+	network_dense(n, network_unary(n, NET_GLOBAL_POOL, x), 4, true);
+}
+
 static void check_f32(const char *name, void (*make)(struct network *))
 {
 	struct bench own, other;
@@ -131,6 +144,7 @@ Test(engine_fused, f32_gradients_equal_those_of_onednn)
 	check_f32("real", make_real);
 	check_f32("residual", make_residual);
 	check_f32("DenseNet", make_densenet);
+	check_f32("padded", make_padded);
 }
 
 static void check_bf16(const char *name, void (*make)(struct network *))

@@ -360,7 +360,9 @@ Test(external, example)
 	both[1] = network_merge(&b.net, NET_ADD, both, 2);
 	at = network_merge(&b.net, NET_CONCAT, both, 2);
 	at = network_pool(&b.net, NET_MAX_POOL, at, 3, 2, NET_VALID);
-	at = network_conv2d(&b.net, at, 24, 3, 1, 4, NET_VALID, true);
+	at = network_pad(&b.net, at, 1, 0, 2, 3);
+	at = network_conv2d(&b.net, at, 24, 3, 1, 4, NET_EXPLICIT, true);
+	b.net.op[at].pad_left = 1;
 	at = network_pool(&b.net, NET_AVG_POOL, at, 2, 2, NET_SAME);
 	at = network_dense(&b.net, at, 12, false);
 	at = network_dense(&b.net, at, 5, true);

@@ -137,6 +137,83 @@ Test(gradients, pools)
 	}
 }
 
+/* Cells above, left, below and right, as many as there may be; a pad in front of a convolution. */
+static void set_padding(struct network *net, uint32_t op, uint32_t i)
+{
+	struct net_op *o = &net->op[op];
+
+	o->padding = NET_EXPLICIT;
+	o->pad_top = i % 3;
+	o->pad_left = i / 3 % 3;
+	o->pad_bottom = i / 2 % 3;
+	o->pad_right = i % 2;
+}
+
+Test(gradients, explicit_padding)
+{
+	static const char *const names[] = { "3x3",	      "5x5 of groups", "depthwise 3x3",
+					     "depthwise 5x5", "max pool",      "mean pool" };
+
+	for (uint32_t i = 0; i < 6 * 18; i++) {
+		uint32_t stride = 1 + i / 6 % 2;
+		char name[80];
+		struct bench b;
+		uint32_t x = begin(&b, 9, 7, 6);
+
+		switch (i % 6) {
+		case 0:
+		case 1:
+			x = network_conv2d(&b.net, x, 12, i % 6 ? 5 : 3, stride, i % 6 ? 2 : 1,
+					   NET_SAME, true);
+			break;
+		case 2:
+		case 3:
+			x = network_depthwise(&b.net, x, i % 6 == 3 ? 5 : 3, stride, NET_SAME,
+					      true);
+			break;
+		default:
+			x = network_pool(&b.net, i % 6 == 5 ? NET_AVG_POOL : NET_MAX_POOL, x, 3,
+					 stride, NET_SAME);
+		}
+		set_padding(&b.net, x, i / 6);
+		snprintf(name, sizeof name, "%s, stride %u, padding %u", names[i % 6], stride,
+			 i / 6);
+		finish(&b, x, name);
+	}
+}
+
+/* A mean of four cells that do not start at the first, and one of a padded 1x1 convolution. */
+Test(gradients, explicit_padding_around_fusion)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		struct bench b;
+		uint32_t x = begin(&b, 6, 4, 5);
+
+		if (i)
+			set_padding(&b.net, x, 3);
+		x = network_pool(&b.net, NET_AVG_POOL, x, 2, 2, NET_VALID);
+		if (!i)
+			set_padding(&b.net, x, 1);
+		x = conv(&b.net, x, 6, 3);
+		finish(&b, x, i ? "padded 1x1" : "padded mean");
+	}
+}
+
+Test(gradients, pads_that_stand_alone_are_refused)
+{
+	struct nasc_err err = { 0 };
+	struct bench b;
+
+	start(&b, 6, 6, 3);
+	network_dense(&b.net, network_pad(&b.net, 0, 1, 1, 1, 1), 3, true);
+	cr_assert_eq(network_infer(&b.net, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(plan_create(&b.net, IMAGES, false, PLAN_TRAIN, &b.arena, &b.plan, &err),
+		     NASC_CONFIG);
+	cr_assert_str_eq(err.msg, "operator 1 (pad): training takes padding only where it belongs "
+				  "to the one convolution that reads it");
+	arena_free(&b.arena);
+}
+
 /* ---- norms, sums, activations, and how they are put together ------------------------ */
 
 static void make_global_pool(struct network *n)

@@ -66,6 +66,9 @@ static void every_kind(struct network *net, struct arena *a)
 	network_merge(net, NET_CONCAT, (uint32_t[]){ 8, 7 }, 2);
 	network_unary(net, NET_GLOBAL_POOL, 9);
 	network_dense(net, 10, 3, true);
+	network_pad(net, 9, 1, 0, 2, 65000);
+	network_depthwise(net, 12, 3, 1, NET_EXPLICIT, true);
+	net->op[13].pad_bottom = 1;
 	network_unary(net, NET_SOFTMAX, 11);
 	snprintf(net->name, sizeof net->name, "all \"kinds\"");
 	infer(net);
@@ -147,12 +150,12 @@ static struct bad_case bad_cases[] = {
 	{ "{'kind': 'conv3d'}",
 	  "operator 1: kind: unknown 'conv3d', it must be one of conv2d, depthwise, dense, "
 	  "max_pool, "
-	  "avg_pool, global_pool, add, concat, batch_norm, relu, relu6, softmax",
+	  "avg_pool, global_pool, add, concat, batch_norm, relu, relu6, softmax, pad",
 	  0 },
 	{ "{'kind': 'input'}",
 	  "operator 1: kind: unknown 'input', it must be one of conv2d, depthwise, dense, "
 	  "max_pool, "
-	  "avg_pool, global_pool, add, concat, batch_norm, relu, relu6, softmax",
+	  "avg_pool, global_pool, add, concat, batch_norm, relu, relu6, softmax, pad",
 	  0 },
 	{ "{'kind': 7}", "operator 1: kind: is a number, not a string", 0 },
 	{ "{'kind': 'conv2d', 'kernel': 3}", "operator 1 (conv2d): channels: is missing", 0 },
@@ -171,6 +174,15 @@ static struct bad_case bad_cases[] = {
 	  "operator 1 (conv2d): stride: 0 is outside [1, 65536]", 0 },
 	{ "{'kind': 'conv2d', 'channels': 4, 'kernel': 3, 'padding': 'full'}",
 	  "operator 1 (conv2d): padding: unknown 'full'; 'same', 'valid' are known", 0 },
+	{ "{'kind': 'conv2d', 'channels': 4, 'kernel': 3, 'padding': [1, 1]}",
+	  "operator 1 (conv2d): padding: 2 numbers in the list, it must have 4", 0 },
+	{ "{'kind': 'conv2d', 'channels': 4, 'kernel': 3, 'padding': [1, 1, -1, 1]}",
+	  "operator 1 (conv2d): padding: item 3 is not an integer in [0, 65536]", 0 },
+	{ "{'kind': 'conv2d', 'channels': 4, 'kernel': 3, 'padding': [0, 65536, 0, 0]}",
+	  "operator 1 (conv2d): padded width 65544 is outside [1, 65536]", 's' },
+	{ "{'kind': 'pad'}", "operator 1 (pad): padding: is missing", 0 },
+	{ "{'kind': 'pad', 'padding': 'same'}",
+	  "operator 1 (pad): padding: is a string, not a list", 0 },
 	{ "{'kind': 'conv2d', 'channels': 4, 'kernel': 3, 'act': 'gelu'}",
 	  "operator 1 (conv2d): act: unknown 'gelu'; 'linear', 'relu', 'relu6' are known", 0 },
 	{ "{'kind': 'conv2d', 'channels': 4, 'kernel': 3, 'bias': 1}",

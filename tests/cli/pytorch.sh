@@ -45,7 +45,7 @@ cat >config.yaml <<'YAML'
 data: {format: idx, directory: images}
 space: {type: densenet}
 objectives: [params]
-train: {epochs: 4, precision: f32}
+train: {epochs: 8, precision: f32}
 YAML
 "$nasc" train operators.json --config config.yaml --save weights --json >report.json 2>err
 is "every operator, trained by nasc: exit code" $? 0
