@@ -130,22 +130,117 @@ static enum nasc_status sample(const struct study *s, long n, bool json, struct 
 	return st;
 }
 
+/* ---- sub-spaces -------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	double p;
+} quantile[] = { { "p50", 0.5 }, { "p80", 0.8 }, { "p95", 0.95 } };
+#define N_QUANTILES (sizeof quantile / sizeof *quantile)
+
+static void rank_json(const struct subspaces *all, long n)
+{
+	struct json_writer w;
+
+	json_init(&w, stdout, false);
+	json_object(&w, NULL);
+	json_int(&w, "networks", n);
+	json_list(&w, "subspaces");
+	for (const struct subspace *row = all->row; row < all->row + all->n; row++) {
+		json_object(&w, NULL);
+		json_object(&w, "space");
+		for (size_t i = 0; i < all->n_axes; i++)
+			json_int(&w, all->axis[i]->key, row->value[i]);
+		json_end(&w);
+		json_u64(&w, "fit", row->n_fit);
+		json_object(&w, "macs");
+		json_real(&w, "mean", row->mean);
+		for (size_t i = 0; i < N_QUANTILES; i++)
+			json_real(&w, quantile[i].name, subspace_quantile(row, quantile[i].p));
+		json_end(&w);
+		json_end(&w);
+	}
+	json_end(&w);
+	json_end(&w);
+}
+
+static void rank_figure(struct table *t, double value, enum unit_dim dim)
+{
+	char text[40];
+
+	table_cell(t, true, unit_format(value, dim, text, sizeof text));
+}
+
+static void rank_table(const struct subspaces *all, long n)
+{
+	struct table *t = table_new(all->n_axes + 2 + N_QUANTILES);
+	size_t n_fit = 0;
+	char text[32];
+
+	for (size_t i = 0; i < all->n_axes; i++)
+		table_cell(t, true, all->axis[i]->key);
+	table_cell(t, true, "fit");
+	table_cell(t, true, "mean macs");
+	for (size_t i = 0; i < N_QUANTILES; i++)
+		table_cell(t, true, quantile[i].name);
+	for (; n_fit < all->n && all->row[n_fit].n_fit; n_fit++) {
+		const struct subspace *row = &all->row[n_fit];
+
+		for (size_t i = 0; i < all->n_axes; i++) {
+			snprintf(text, sizeof text, "%lld", (long long)row->value[i]);
+			table_cell(t, true, text);
+		}
+		rank_figure(t, (double)row->n_fit / (double)n, UNIT_FRACTION);
+		rank_figure(t, row->mean, UNIT_NONE);
+		for (size_t i = 0; i < N_QUANTILES; i++)
+			rank_figure(t, subspace_quantile(row, quantile[i].p), UNIT_NONE);
+	}
+	table_print(t, stdout);
+	table_free(t);
+	putchar('\n');
+	if (n_fit < all->n)
+		printf("in %zu more sub-spaces none of %ld networks fits\n", all->n - n_fit, n);
+	printf("proposed:");
+	for (size_t i = 0; i < all->n_axes; i++)
+		printf(" --set space.%s=%lld", all->axis[i]->key, (long long)all->row[0].value[i]);
+	puts(" behind a command, or the same keys in the config");
+}
+
+static enum nasc_status rank(const struct study *s, const struct cmd_args *a, long n,
+			     struct arena *arena, struct nasc_err *err)
+{
+	struct subspaces all;
+	unsigned jobs;
+
+	if (cmd_jobs(a, &jobs, err) || study_rank_subspaces(s, (size_t)n, jobs, arena, &all, err))
+		return err->code;
+	if (cmd_flag(a, "json"))
+		rank_json(&all, n);
+	else
+		rank_table(&all, n);
+	return NASC_OK;
+}
+
 static enum nasc_status space(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
 {
 	struct study_config config;
 	struct cmd_keys keys;
 	struct study study;
 	enum nasc_status st;
+	bool ranks = cmd_flag(a, "rank");
 	long n;
 
-	if (cmd_integer(a, "sample", 0, 1000000, 0, &n, err) || cmd_keys(a, arena, &keys, err) ||
+	if (cmd_integer(a, "sample", ranks, ranks ? 100000 : 1000000, ranks ? 500 : 0, &n, err) ||
+	    cmd_keys(a, arena, &keys, err) ||
 	    config_load(a->positional[0], keys.set, keys.n, arena, &config, err))
 		return err->code;
 	if (config.problem)
 		return nasc_fail(err, NASC_CONFIG, "%s: has a test problem, no space",
 				 config.doc.file);
 	st = study_open(&study, &config, targets_dir(), false, arena, err);
-	if (!st && n == 0)
+	if (!st && ranks)
+		st = rank(&study, a, n, arena, err);
+	else if (!st && n == 0)
 		print_genes(&study.space);
 	else if (!st)
 		st = sample(&study, n, cmd_flag(a, "json"), err);
@@ -164,14 +259,29 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 
 static const struct cmd_option options[] = {
 	{ "sample", "N", "N random networks with their costs, instead of the genes" },
+	{ "rank", NULL,
+	  "which part of the space suits the bounds best, by --sample [500] of each" },
+	{ "jobs", "N", "sub-spaces worked on at once [one per processor]" },
 	{ "seed", "N", "seed of the sample, instead of the config's" },
 	CMD_SET_OPTION,
-	{ "json", NULL, "the sample as JSON, networks included" },
+	{ "json", NULL, "the sample as JSON, networks included, or the sub-spaces" },
 	{ .name = NULL }
 };
 const struct cmd cmd_space = { .name = "space",
-			       .args = "CONFIG.yaml [--sample N]",
-			       .summary = "show the genes of a space, its size, or a sample of it",
+			       .args = "CONFIG.yaml [--sample N] [--rank]",
+			       .summary = "show the genes of a space, its size, a sample of it, or "
+					  "its best part",
+			       .details =
+				       "--rank is the first stage of TinyNAS (Lin et al., MCUNet, "
+				       "NeurIPS 2020): the space\n"
+				       "is cut into parts, as of one width and one resolution, and "
+				       "networks are sampled of\n"
+				       "each. Of those that keep every bound on costs and fit the "
+				       "targets it shows how many\n"
+				       "there are, the mean of their MACs and what 50, 80 and 95 % "
+				       "of them do not exceed.\n"
+				       "First comes the part with the largest mean, behind them "
+				       "those where fewer than 2 % fit.\n",
 			       .min_args = 1,
 			       .max_args = 1,
 			       .option = options,

@@ -490,6 +490,7 @@ const struct space_ops space_densenet = {
 	.source = "Huang et al., CVPR 2017, arXiv:1608.06993",
 	.fields = densenet_fields,
 	.cfg_size = sizeof(struct densenet_cfg),
+	.axis = { "growth", "resolution" },
 	.open = densenet_open,
 	.canonical = densenet_canonical,
 	.decode = densenet_decode,

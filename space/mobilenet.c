@@ -441,6 +441,7 @@ const struct space_ops space_mobilenet = {
 	.source = "Sandler et al., CVPR 2018, arXiv:1801.04381",
 	.fields = mobilenet_fields,
 	.cfg_size = sizeof(struct mobilenet_cfg),
+	.axis = { "width", "resolution" },
 	.open = mobilenet_open,
 	.canonical = mobilenet_canonical,
 	.decode = mobilenet_decode,

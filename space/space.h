@@ -20,11 +20,15 @@ struct space_gene {
 	const char *const *choice; /* n_values names; exactly one of both is set */
 };
 
+#define SPACE_MAX_AXES 4
+
 struct space;
 struct space_ops {
 	const char *name, *summary, *source;
 	const struct cfg_field *fields;
 	size_t cfg_size;
+	/* Keys of type CFG_INTS that span its sub-spaces: one value of each is one. */
+	const char *axis[SPACE_MAX_AXES];
 	/* Fill s->gene and s->n_genes from s->cfg, s->input, s->classes.
 	 * NASC_CONFIG where no network exists within the ranges. */
 	enum nasc_status (*open)(struct space *s, struct nasc_err *err);

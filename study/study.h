@@ -174,6 +174,32 @@ void study_write_scores(const struct study *s, const double *value, uint64_t bou
 double study_violation(const struct study *s, const double *value, bool dear,
 		       const struct study_bound **worst);
 
+/* ---- sub-spaces -------------------------------------------------------------- */
+
+/* The space with one value of each axis. */
+struct subspace {
+	int64_t value[SPACE_MAX_AXES];
+	size_t n_fit; /* of the sampled networks, those that keep every bound known without
+		       * evaluator */
+	double *macs; /* of these, ascending */
+	double mean;  /* NAN: none fits */
+	int standing; /* 2: enough of them fit to be searched; 1: fewer; 0: none */
+};
+struct subspaces {
+	size_t n_axes, n;
+	const struct cfg_field *axis[SPACE_MAX_AXES]; /* those with more than one value */
+	struct subspace *row;
+};
+/* Sample @networks of each sub-space; rows by the mean MACs of those that fit, the most first: more
+ * room to compute tends to mean more accurate networks (TinyNAS: Lin et al., MCUNet, NeurIPS 2020,
+ * arXiv:2007.10319, section 3.1). Behind them those where fewer than 2 % fit, then those where none
+ * does. The same at any @jobs. NASC_CONFIG: there is nothing to compare. NASC_INFEASIBLE: none
+ * fits anywhere. */
+enum nasc_status study_rank_subspaces(const struct study *s, size_t networks, unsigned jobs,
+				      struct arena *a, struct subspaces *out, struct nasc_err *err);
+/* The least MACs that a part @p, above 0, of those that fit does not exceed; NAN: none fits. */
+double subspace_quantile(const struct subspace *row, double p);
+
 /* How many features of each group a candidate has, and the features themselves. @genes:
  * their indices; @value: as study_costs() fills it. */
 void study_feature_sizes(const struct study *s, size_t size[SURROGATE_GROUPS]);

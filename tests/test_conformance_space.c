@@ -96,6 +96,25 @@ Test(conformance_space, genes)
 	each_space(check_genes);
 }
 
+/* Axes of sub-spaces are different keys of its own that hold numbers. */
+Test(conformance_space, axes)
+{
+	for (size_t row = 0; space_registry[row]; row++) {
+		const struct space_ops *ops = space_registry[row];
+
+		for (size_t i = 0; i < SPACE_MAX_AXES && ops->axis[i]; i++) {
+			const struct cfg_field *field = ops->fields;
+
+			while (field->key && strcmp(field->key, ops->axis[i]) != 0)
+				field++;
+			cr_assert(field->key && field->type == CFG_INTS, "%s: %s", ops->name,
+				  ops->axis[i]);
+			for (size_t k = 0; k < i; k++)
+				cr_assert_str_neq(ops->axis[i], ops->axis[k], "%s", ops->name);
+		}
+	}
+}
+
 /* ---- canonical genes and networks ------------------------------------------------------- */
 
 static void check_decodes(const struct space *s, const uint32_t *gene, struct arena *a)
