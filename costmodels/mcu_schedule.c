@@ -6,10 +6,6 @@
 
 #include "mcu_place.h"
 
-#define PADB(o, in, out, k)                                                                        \
-	((o)->padding == NET_SAME && ((out)-1) * (o)->stride + (k) > (in)                          \
-		 ? (((out)-1) * (o)->stride + (k) - (in)) / 2                                      \
-		 : 0)
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -65,12 +61,14 @@ static void trace(const struct network *net, uint32_t end, struct span out, bool
 		for (uint32_t k = 0; k < o->n_inputs; k++) {
 			struct net_shape s = net->op[in[k]].out;
 			struct span part = need[i];
+			uint32_t before = vertical ? o->pad_top : o->pad_left;
+			uint32_t cells = vertical ? s.h : s.w;
 
-			if (o->kernel_h)
-				part = vertical ? reads(part, s.h, o->kernel_h, o->stride,
-							PADB(o, s.h, o->out.h, o->kernel_h))
-						: reads(part, s.w, o->kernel_w, o->stride,
-							PADB(o, s.w, o->out.w, o->kernel_w));
+			if (o->kind == NET_PAD)
+				part = reads(part, cells, 1, 1, before);
+			else if (o->kernel_h)
+				part = reads(part, cells, vertical ? o->kernel_h : o->kernel_w,
+					     o->stride, before);
 			need[in[k]] = join(need[in[k]], part);
 		}
 	}
