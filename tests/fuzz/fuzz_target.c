@@ -46,9 +46,30 @@ static void check_cost(const struct costmodel *m, const struct network *net, str
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
-		MUST(is_figure(cost->value[i]) && *m->ops->provenance(m, i));
+		MUST(m->ops->provenance(m, i)
+			     ? is_figure(cost->value[i]) && *m->ops->provenance(m, i)
+			     : isnan(cost->value[i]));
 	for (size_t i = 0; i < net->n_ops * n; i++)
 		MUST(is_figure(cost->per_op[i]));
+}
+
+/* Buffers within the arena, and a schedule as dear as the cost says. */
+static void check_memory(const struct costmodel *m, const struct network *net)
+{
+	struct cost_schedule *way;
+	struct cost_memory memory;
+	uint32_t n;
+
+	if (!m->ops->memory)
+		return;
+	m->ops->memory(m, net, &arena, &memory);
+	for (uint32_t i = 0; i < memory.n_buffers; i++)
+		MUST(memory.buffer[i].offset + memory.buffer[i].size <= memory.arena_bytes &&
+		     memory.buffer[i].op < net->n_ops);
+	n = m->ops->schedules(m, net, &arena, &way);
+	MUST(n > 0 && !way[0].op);
+	for (uint32_t i = 0; i < n; i++)
+		MUST(is_figure(way[i].latency_s) && way[i].op < net->n_ops);
 }
 
 static void check_limits(const struct costmodel *m)
@@ -60,6 +81,11 @@ static void check_limits(const struct costmodel *m)
 	for (size_t i = 0; i < n; i++)
 		MUST(limit[i].metric < m->ops->n_metrics && limit[i].max >= 0 &&
 		     isfinite(limit[i].max));
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 /* Print the values of @m and load them again. */
@@ -88,7 +114,7 @@ static void check_printed(const struct costmodel *m, const struct network *net,
 	MUST(status == status_again && strcmp(m->model, again.model) == 0);
 	for (size_t i = 0; !status && i < m->ops->n_metrics; i++)
 		MUST(memcmp(&cost->value[i], &cost_again.value[i], sizeof *cost->value) == 0 &&
-		     strcmp(m->ops->provenance(m, i), again.ops->provenance(&again, i)) == 0);
+		     same_text(m->ops->provenance(m, i), again.ops->provenance(&again, i)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -111,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		check_limits(&m);
 		check_cost(&m, &net, &cost, &status);
+		check_memory(&m, &net);
 		check_printed(&m, &net, &cost, status);
 	}
 	arena_rewind(&arena, start);
