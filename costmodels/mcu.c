@@ -30,7 +30,7 @@ struct mcu_cfg {
 	int64_t memory, patches;
 	bool count_input, inplace_depthwise, fused_add;
 	double cycles[MCU_N_RATES];
-	double energy_per_mac;
+	double latency_error, energy_per_mac;
 	const char *latency_source, *energy_source;
 };
 
@@ -81,6 +81,9 @@ static const struct cfg_field fields[] = {
 		       "memory: ideal"),
 	CFG_REAL_FIELD(struct mcu_cfg, energy_per_mac, "0", 0, 1, UNIT_JOULE, "J",
 		       "energy per MAC; 0: not known"),
+	CFG_REAL_FIELD(struct mcu_cfg, latency_error, "0", 0, 10, UNIT_FRACTION, "fraction",
+		       "mean relative error of the latency on a network that the rates were not "
+		       "fitted to; 0: not known"),
 	CFG_STRING_FIELD(struct mcu_cfg, latency_source, "", "where the rates come from"),
 	CFG_STRING_FIELD(struct mcu_cfg, energy_source, "", "where the energy comes from"),
 	MCU_RATES(RATE) CFG_END,
@@ -299,6 +302,7 @@ static void write_provenance(struct mcu *mcu)
 {
 	const struct mcu_cfg *cfg = &mcu->cfg;
 	size_t size = sizeof mcu->provenance[0];
+	char error[32] = "";
 
 	snprintf(mcu->provenance[SRAM], size, "%s", mcu_memory_provenance[cfg->memory]);
 	if (cfg->memory == MCU_IDEAL)
@@ -312,7 +316,10 @@ static void write_provenance(struct mcu *mcu)
 	snprintf(mcu->provenance[FLASH], size,
 		 "predicted: weights and biases counted, code of %.60s assumed constant",
 		 cfg->runtime);
-	snprintf(mcu->provenance[LATENCY], size, "predicted: cycles by operator type, %.180s",
+	if (cfg->latency_error > 0)
+		snprintf(error, sizeof error, ", +- %.2g %%", 100 * cfg->latency_error);
+	snprintf(mcu->provenance[LATENCY], size, "predicted: cycles by operator type%s, %.180s",
+		 error,
 		 mcu->has_latency ? *cfg->latency_source ? cfg->latency_source
 							 : "source of the rates not stated"
 				  : "rates not known for this target");

@@ -55,4 +55,6 @@ void mcu_work(const struct network *net, size_t op, double work[MCU_N_RATES])
 	}
 	work[rate] = (double)network_op_macs(net, op);
 	work[MCU_OUTPUT] = (double)net_elements(net->op[op].out);
+	if (rate == MCU_DEPTHWISE)
+		work[MCU_CHANNEL] = net->op[op].out.c;
 }

@@ -11,6 +11,7 @@
 	X(DEPTHWISE, depthwise, "per MAC of depthwise convolutions; 0: not known")                 \
 	X(DENSE, dense, "per MAC of dense layers; 0: not known")                                   \
 	X(OUTPUT, output, "per output element of convolutions and dense layers")                   \
+	X(CHANNEL, channel, "per channel of depthwise convolutions")                               \
 	X(ELEMENTWISE, elementwise, "per element of add, concat, pool, batch norm, softmax")       \
 	X(LAYER, layer, "per operator")
 

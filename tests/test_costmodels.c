@@ -2,6 +2,7 @@
 #include <criterion/parameterized.h>
 
 #include "cost_fixture.h"
+#include "mcu_cycles.h"
 
 /* ---- size ------------------------------------------------------------------------ */
 
@@ -81,6 +82,41 @@ Test(costs, mcu_by_hand)
 	cr_assert_eq(limit[0].metric, 0);
 	cr_assert_eq(limit[0].max, 1024);
 	cr_assert_eq(limit[1].max, 2048);
+	arena_free(&a);
+}
+
+/* Work of a depthwise convolution, 3x3 with stride 2 on 5x5x4, and of adding its output to a 1x1
+ * convolution's: by hand 9 places of 4 channels of 9 MACs; 36 elements; the pool reads 4 for each.
+ */
+Test(costs, mcu_work_by_hand)
+{
+	static const double depthwise[MCU_N_RATES] = {
+		[MCU_DEPTHWISE] = 324, [MCU_OUTPUT] = 36, [MCU_CHANNEL] = 4, [MCU_LAYER] = 1
+	};
+	static const double pointwise[MCU_N_RATES] = {
+		[MCU_POINTWISE] = 144, [MCU_OUTPUT] = 36, [MCU_LAYER] = 1
+	};
+	static const double add[MCU_N_RATES] = { [MCU_ELEMENTWISE] = 36, [MCU_LAYER] = 1 };
+	static const double pool[MCU_N_RATES] = { [MCU_ELEMENTWISE] = 144, [MCU_LAYER] = 1 };
+	struct arena a = { 0 };
+	struct network net;
+	double work[MCU_N_RATES];
+	uint32_t both[2], x;
+
+	network_init(&net, &a, (struct net_shape){ 5, 5, 4 });
+	both[0] = network_depthwise(&net, 0, 3, 2, NET_SAME, true);
+	both[1] = network_conv2d(&net, both[0], 4, 1, 1, 1, NET_SAME, true);
+	x = network_merge(&net, NET_ADD, both, 2);
+	network_pool(&net, NET_MAX_POOL, x, 2, 1, NET_SAME);
+	infer(&net);
+	mcu_work(&net, 1, work);
+	cr_expect_arr_eq(work, depthwise, sizeof work);
+	mcu_work(&net, 2, work);
+	cr_expect_arr_eq(work, pointwise, sizeof work);
+	mcu_work(&net, 3, work);
+	cr_expect_arr_eq(work, add, sizeof work);
+	mcu_work(&net, 4, work);
+	cr_expect_arr_eq(work, pool, sizeof work);
 	arena_free(&a);
 }
 
@@ -207,26 +243,19 @@ Test(costs, counts_equal_the_published_files)
 	cr_assert_gt(rows, 100);
 }
 
-/* Published latencies of the four MLPerf Tiny networks, in cycles. What they say of
- * these targets: rates were fitted on other networks (STM32 model zoo), and their worst
- * leave-one-out error was 17 %; runtimes of other makers and older X-CUBE-AI differ more.
- *
- * Out of sample are the rows of the Cortex-M7. In-sample in part are those of stm32l4r5 and
- * stm32u575: the one factor between the cores was read off results that include them. Wholly
- * in-sample is nrf52840, whose rates were set to meet these very rows: its line says that
- * the arithmetic holds, not that the model predicts. */
+/* Published latencies of the four MLPerf Tiny networks, in cycles. The targets' rates are fitted to
+ * these rows among others: they say that a target's file, as it is read, gives what was fitted.
+ * What the model is worth on networks it has not seen: tests/cli/calibrate.sh. */
 static const struct {
 	char target[16], board[20], runtime[24];
 	double target_clock, tolerance;
 } published[] = {
-	{ "stm32f746", "DISCO-F746NG", "bosch", 216e6, 0.17 },
-	{ "stm32h747", "NUCLEO-H7A3ZI", "bosch", 400e6, 0.17 },
-	{ "stm32l4r5", "NUCLEO-L4R5ZI", "bosch", 120e6, 0.17 },
-	{ "stm32u575", "NUCLEO-U575ZI-Q", "bosch", 160e6, 0.17 },
-	{ "stm32h747", "NUCLEO-H7A3ZI-Q", "X-CUBE-AI v8.1", 400e6, 0.30 },
-	{ "stm32l4r5", "NUCLEO-L4R5ZI", "X-CUBE-AI v8.1", 120e6, 0.30 },
-	{ "stm32u575", "NUCLEO-U575ZI-Q", "X-CUBE-AI v8.1", 160e6, 0.30 },
+	{ "stm32h747", "NUCLEO-H7A3ZI-Q", "X-CUBE-AI v7.3", 400e6, 0.10 },
+	{ "stm32l4r5", "NUCLEO-L4R5ZI", "X-CUBE-AI v8.1", 120e6, 0.10 },
+	{ "stm32u575", "NUCLEO-U575ZI-Q", "X-CUBE-AI v8.1", 160e6, 0.10 },
 	{ "nrf52840", "NUCLEO-L4R5ZI", "microtvm_cmsis_nn", 64e6, 0.10 },
+	{ "ra6m4", "EK-RA6M4", "tflite-micro", 200e6, 0.10 },
+	{ "rp2040", "NUCLEO-G0B1RE", "bosch", 133e6, 0.10 },
 };
 
 Test(costs, latency_meets_published_measurements)
@@ -267,7 +296,7 @@ Test(costs, latency_meets_published_measurements)
 	}
 	fclose(fp);
 	arena_free(&a);
-	cr_assert_eq(rows, 29);
+	cr_assert_eq(rows, 22);
 }
 
 /* ---- targets ---------------------------------------------------------------------- */
@@ -277,9 +306,9 @@ TestSuite(targets, .fini = no_leaks);
 /* The boards and devices the manual names; what holds for each: test_conformance_costmodels.c. */
 Test(targets, are_listed)
 {
-	static const char *const wanted[] = { "nrf52840",  "rp2040",	"stm32f412", "stm32f746",
-					      "stm32h743", "stm32h747", "stm32l4r5", "stm32u575",
-					      "zu3eg",	   "zu7ev",	"zynq7020" };
+	static const char *const wanted[] = { "nrf52840",  "ra6m4",	"rp2040",    "stm32f412",
+					      "stm32f746", "stm32h743", "stm32h747", "stm32l4r5",
+					      "stm32u575", "zu3eg",	"zu7ev",     "zynq7020" };
 	struct arena a = { 0 };
 	struct nasc_err err = { 0 };
 	const char **name;
@@ -366,7 +395,8 @@ Test(targets, unknown_names)
 	cr_assert_eq(target_open(&m, dir, "stm32f764", &a, &err), NASC_CONFIG);
 	cr_assert_str_eq(err.msg, "unknown target 'stm32f764', did you mean 'stm32f746'?");
 	cr_assert_eq(target_open(&m, dir, "pentium", &a, &err), NASC_CONFIG);
-	cr_assert_not_null(strstr(err.msg, "known are nrf52840, rp2040, stm32f412"), "%s", err.msg);
+	cr_assert_not_null(strstr(err.msg, "known are nrf52840, ra6m4, rp2040, stm32f412"), "%s",
+			   err.msg);
 	cr_assert_eq(target_open(&m, dir, "", &a, &err), NASC_CONFIG);
 	cr_assert_eq(target_open(&m, dir, "./absent.yaml", &a, &err), NASC_DATA);
 	cr_assert_eq(target_open(&m, "/absent", "stm32f746", &a, &err), NASC_DATA);

@@ -114,8 +114,8 @@ stops "goal by accuracy" "goal reached" - search.yaml --set 'goal.accuracy=>= 0.
 is "goal by accuracy: it is there" "$("$nasc" pareto s1.json --where 'accuracy >= 0.8' --csv | sed 1d | wc -l)" 1
 sed '/^objectives/s/.*/objectives: [sram, max macs]/; /^reference/d' wide.yaml >two.yaml
 stops "a goal that the front may lack" "goal reached" - two.yaml --seed 3 --set stop.evaluations=20000 \
-	--set 'goal.latency=<= 2 ms' --set 'goal.params=>= 5 k'
-is "a goal that the front may lack: it is there" "$("$nasc" pareto s1.json --where 'latency <= 2 ms && params >= 5 k' --csv | sed 1d | awk 'END { print (NR > 0) }')" 1
+	--set 'goal.latency=<= 4 ms' --set 'goal.params=>= 5 k'
+is "a goal that the front may lack: it is there" "$("$nasc" pareto s1.json --where 'latency <= 4 ms && params >= 5 k' --csv | sed 1d | awk 'END { print (NR > 0) }')" 1
 stops "goal out of reach" evaluations 100 wide.yaml --set 'goal.sram=<= 1' --set stop.evaluations=100
 
 # ---- memory
