@@ -99,7 +99,8 @@ static double op_cycles(const struct mcu_cfg *cfg, const struct network *net, si
 
 	mcu_work(net, i, work);
 	for (size_t r = 0; r < MCU_N_RATES; r++)
-		cycles += cfg->cycles[r] * work[r] * (r == MCU_LAYER ? calls : area);
+		cycles += cfg->cycles[r] * work[r] *
+			  (r == MCU_LAYER || r == MCU_CHANNEL ? calls : area);
 	return cycles;
 }
 
