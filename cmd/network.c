@@ -50,6 +50,8 @@ static enum nasc_status read_network(const char *path, const char *id, struct ar
 	enum nasc_status st = NASC_OK;
 	bool of_results;
 
+	if (!id && network_is_foreign(path))
+		return network_load(path, arena, net, err);
 	if (json_load(path, JSON_MAX_BYTES, &root, err))
 		return err->code;
 	of_results = id || results_are(root);

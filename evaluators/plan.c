@@ -161,6 +161,7 @@ static void node_of(struct lower *l, uint32_t op, uint32_t *x)
 		y = x[0];
 		break;
 	case NET_PAD:
+	case NET_UPSAMPLE:
 	case NET_KIND_COUNT:
 		break;
 	}
@@ -200,6 +201,9 @@ static enum nasc_status nodes_make(struct lower *l, struct nasc_err *err)
 					 "operator %u (pad): training takes padding only where it "
 					 "belongs to the one convolution that reads it",
 					 i);
+		if (net->op[i].kind == NET_UPSAMPLE && live[i])
+			return nasc_fail(err, NASC_CONFIG,
+					 "operator %u (upsample): it can be costed, not trained", i);
 		if (live[i] && !l->done[i])
 			node_of(l, i, x);
 	}

@@ -200,7 +200,8 @@ static void op_run(struct flow *f, size_t i, bool back)
 
 	switch (o->kind) {
 	case NET_INPUT:
-	case NET_PAD: /* no space makes one */
+	case NET_PAD: /* no space makes these two */
+	case NET_UPSAMPLE:
 	case NET_KIND_COUNT:
 		break;
 	case NET_CONV2D:

@@ -62,19 +62,34 @@ static bool never_negative(const struct net_op *o)
 	return o->act != NET_LINEAR || o->kind == NET_RELU || o->kind == NET_RELU6;
 }
 
+static bool into_pool(const struct pads *p, uint32_t op, const struct net_op *pool);
+
 static bool merges(const struct pads *p, uint32_t op)
 {
-	const struct net_op *o = &p->net->op[op], *r;
+	const struct net_op *r;
 
-	if (o->kind != NET_PAD || p->count[op] != 1)
+	if (p->net->op[op].kind != NET_PAD || p->count[op] != 1)
 		return false;
 	r = &p->net->op[p->reader[op]];
-	if (r->kind != NET_MAX_POOL)
-		return r->kind == NET_CONV2D || r->kind == NET_DEPTHWISE || r->kind == NET_PAD;
-	return never_negative(&p->net->op[network_inputs(p->net, op)[0]]) &&
-	       o->pad_top + r->pad_top < r->kernel_h &&
-	       o->pad_bottom + r->pad_bottom < r->kernel_h &&
-	       o->pad_left + r->pad_left < r->kernel_w && o->pad_right + r->pad_right < r->kernel_w;
+	return r->kind == NET_CONV2D || r->kind == NET_DEPTHWISE || r->kind == NET_PAD ||
+	       (r->kind == NET_MAX_POOL && into_pool(p, op, r));
+}
+
+/* Pad @op, with those that merge into it. */
+static bool into_pool(const struct pads *p, uint32_t op, const struct net_op *pool)
+{
+	struct net_op all = *pool;
+
+	do {
+		all.pad_top += p->net->op[op].pad_top;
+		all.pad_left += p->net->op[op].pad_left;
+		all.pad_bottom += p->net->op[op].pad_bottom;
+		all.pad_right += p->net->op[op].pad_right;
+		op = network_inputs(p->net, op)[0];
+	} while (merges(p, op));
+	return never_negative(&p->net->op[op]) && all.pad_top < pool->kernel_h &&
+	       all.pad_bottom < pool->kernel_h && all.pad_left < pool->kernel_w &&
+	       all.pad_right < pool->kernel_w;
 }
 
 /* The nearest operator from @op back that is not a pad that merges. */

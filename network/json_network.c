@@ -14,7 +14,7 @@ static const char *const act_names[] = { "linear", "relu", "relu6" };
 
 /* Which members an operator of each kind may have besides name, kind, inputs. */
 static const struct members {
-	bool channels, window, groups, bias, act, pads;
+	bool channels, window, groups, bias, act, pads, factor;
 } members[NET_KIND_COUNT] = {
 	[NET_CONV2D] = { true, true, true, true, true },
 	[NET_DEPTHWISE] = { false, true, false, true, true },
@@ -24,6 +24,7 @@ static const struct members {
 	[NET_ADD] = { .act = true },
 	[NET_BATCH_NORM] = { .act = true },
 	[NET_PAD] = { .pads = true },
+	[NET_UPSAMPLE] = { .factor = true },
 };
 
 /* ---- writing ----------------------------------------------------------------- */
@@ -72,6 +73,8 @@ static void write_op(const struct network *net, size_t i, struct json_writer *w)
 		write_pads(o, w);
 	else if (m->window)
 		json_string(w, "padding", padding_names[o->padding]);
+	if (m->factor)
+		json_u64(w, "factor", o->stride);
 	if (m->groups)
 		json_u64(w, "groups", o->groups);
 	if (m->bias)
@@ -255,6 +258,8 @@ static enum nasc_status read_members(const cJSON *obj, struct net_op *o, struct 
 		known[n++] = "padding";
 	if (m->groups)
 		known[n++] = "groups";
+	if (m->factor)
+		known[n++] = "factor";
 	if (m->bias)
 		known[n++] = "bias";
 	if (m->act)
@@ -269,6 +274,8 @@ static enum nasc_status read_members(const cJSON *obj, struct net_op *o, struct 
 			return err->code;
 	}
 	if ((m->window || m->pads) && read_padding(obj, m->pads, o, err))
+		return err->code;
+	if (m->factor && get_dim(obj, "factor", true, &o->stride, err))
 		return err->code;
 	o->groups = m->groups;
 	if (m->groups && get_dim(obj, "groups", false, &o->groups, err))
@@ -297,7 +304,7 @@ static enum nasc_status read_kind(const cJSON *obj, enum net_kind *out, struct n
 	return nasc_fail(err, NASC_DATA,
 			 "kind: unknown '%.40s', it must be one of conv2d, "
 			 "depthwise, dense, max_pool, avg_pool, global_pool, add, "
-			 "concat, batch_norm, relu, relu6, softmax, pad",
+			 "concat, batch_norm, relu, relu6, softmax, pad, upsample",
 			 text);
 }
 
@@ -466,17 +473,4 @@ enum nasc_status network_from_json(const struct cJSON *json, struct arena *a, st
 		arena_rewind(a, m);
 	arena_free(&scratch);
 	return status;
-}
-
-enum nasc_status network_load(const char *path, struct arena *a, struct network *out,
-			      struct nasc_err *err)
-{
-	enum nasc_status status;
-	cJSON *json;
-
-	if (json_load(path, JSON_MAX_BYTES, &json, err))
-		return err->code;
-	status = network_from_json(json, a, out, err);
-	cJSON_Delete(json);
-	return status ? nasc_wrap(err, "%s", path) : NASC_OK;
 }

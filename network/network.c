@@ -1,3 +1,4 @@
+#include "import.h"
 #include "network.h"
 
 #include <string.h>
@@ -26,6 +27,7 @@ static const struct kind {
 	[NET_RELU6] = { "relu6", 1, 1, false, false, false },
 	[NET_SOFTMAX] = { "softmax", 1, 1, false, false, false },
 	[NET_PAD] = { "pad", 1, 1, false, false, false },
+	[NET_UPSAMPLE] = { "upsample", 1, 1, false, false, false },
 };
 
 /* ---- building -------------------------------------------------------------- */
@@ -358,6 +360,16 @@ static enum nasc_status infer_pad(struct net_op *o, struct net_shape in, struct 
 	return NASC_OK;
 }
 
+static enum nasc_status infer_upsample(struct net_op *o, struct net_shape in, struct nasc_err *err)
+{
+	if (check_dim("factor", o->stride, err) ||
+	    check_dim("height", (uint64_t)in.h * o->stride, err) ||
+	    check_dim("width", (uint64_t)in.w * o->stride, err))
+		return err->code;
+	o->out = (struct net_shape){ in.h * o->stride, in.w * o->stride, in.c };
+	return NASC_OK;
+}
+
 static enum nasc_status infer_merge(struct network *net, size_t i, struct nasc_err *err)
 {
 	struct net_op *o = &net->op[i];
@@ -384,7 +396,7 @@ static enum nasc_status infer_merge(struct network *net, size_t i, struct nasc_e
 	return NASC_OK;
 }
 
-static enum nasc_status infer_op(struct network *net, size_t i, struct nasc_err *err)
+enum nasc_status network_infer_op(struct network *net, size_t i, struct nasc_err *err)
 {
 	struct net_op *o = &net->op[i];
 	const struct kind *k = &kind_table[o->kind];
@@ -423,6 +435,8 @@ static enum nasc_status infer_op(struct network *net, size_t i, struct nasc_err 
 		break;
 	case NET_PAD:
 		return infer_pad(o, in, err);
+	case NET_UPSAMPLE:
+		return infer_upsample(o, in, err);
 	default:
 		if (!k->window)
 			o->out = in;
@@ -491,7 +505,7 @@ enum nasc_status network_infer(struct network *net, struct nasc_err *err)
 		if ((unsigned)net->op[i].kind >= NET_KIND_COUNT)
 			return nasc_fail(err, NASC_CONFIG, "operator %zu: unknown kind %d", i,
 					 (int)net->op[i].kind);
-		if (infer_op(net, i, err) || add_counts(net, i, &t, err))
+		if (network_infer_op(net, i, err) || add_counts(net, i, &t, err))
 			return nasc_wrap(err, "operator %zu (%s)", i,
 					 net_kind_name(net->op[i].kind));
 	}

@@ -29,7 +29,8 @@ enum net_kind {
 	NET_RELU,
 	NET_RELU6,
 	NET_SOFTMAX,
-	NET_PAD, /* zeros around h and w */
+	NET_PAD,      /* zeros around h and w */
+	NET_UPSAMPLE, /* each cell stride times in h and w: nearest neighbour */
 	NET_KIND_COUNT
 };
 
@@ -51,7 +52,7 @@ struct net_op {
 	uint32_t first_input, n_inputs; /* slice of network.edge: operator indices */
 	uint32_t out_channels;		/* conv2d, dense */
 	uint32_t kernel_h, kernel_w;	/* conv2d, depthwise, pools */
-	uint32_t stride;		/* conv2d, depthwise, pools; both directions */
+	uint32_t stride;		/* conv2d, depthwise, pools, upsample; both directions */
 	uint32_t groups;		/* conv2d; 1 elsewhere dense convolution */
 	enum net_padding padding;	/* conv2d, depthwise, pools */
 	/* pad, explicit padding; of other windows filled by network_infer() */
@@ -175,6 +176,19 @@ void network_write_json(const struct network *net, struct json_writer *w, const 
  * before them when they do not say. Their names are not kept. */
 enum nasc_status network_from_json(const struct cJSON *json, struct arena *a, struct network *out,
 				   struct nasc_err *err);
+
+/* ---- files of other programs -------------------------------------------------- */
+/* A TensorFlow Lite file, schema version 3: one graph of float32, uint8 or int8 with one input
+ * and a batch of 1. Layers that only move or convert what others compute are left out; of
+ * several outputs the network's is the one that is made last. Pads are folded. NASC_DATA names
+ * the file's operator. */
+enum nasc_status network_from_tflite(const void *bytes, size_t n, struct arena *a,
+				     struct network *out, struct nasc_err *err);
+
+/* A network of whichever format: TensorFlow Lite by its identifier; else JSON. NASC_DATA names
+ * the file. */
 enum nasc_status network_load(const char *path, struct arena *a, struct network *out,
 			      struct nasc_err *err);
+/* Whether network_load() would take @path for another program's file. */
+bool network_is_foreign(const char *path);
 #endif

@@ -69,6 +69,8 @@ static void every_kind(struct network *net, struct arena *a)
 	network_pad(net, 9, 1, 0, 2, 65000);
 	network_depthwise(net, 12, 3, 1, NET_EXPLICIT, true);
 	net->op[13].pad_bottom = 1;
+	network_append(net, &(struct net_op){ .kind = NET_UPSAMPLE, .stride = 3 },
+		       (const uint32_t[]){ 9 }, 1);
 	network_unary(net, NET_SOFTMAX, 11);
 	snprintf(net->name, sizeof net->name, "all \"kinds\"");
 	infer(net);
@@ -150,12 +152,12 @@ static struct bad_case bad_cases[] = {
 	{ "{'kind': 'conv3d'}",
 	  "operator 1: kind: unknown 'conv3d', it must be one of conv2d, depthwise, dense, "
 	  "max_pool, "
-	  "avg_pool, global_pool, add, concat, batch_norm, relu, relu6, softmax, pad",
+	  "avg_pool, global_pool, add, concat, batch_norm, relu, relu6, softmax, pad, upsample",
 	  0 },
 	{ "{'kind': 'input'}",
 	  "operator 1: kind: unknown 'input', it must be one of conv2d, depthwise, dense, "
 	  "max_pool, "
-	  "avg_pool, global_pool, add, concat, batch_norm, relu, relu6, softmax, pad",
+	  "avg_pool, global_pool, add, concat, batch_norm, relu, relu6, softmax, pad, upsample",
 	  0 },
 	{ "{'kind': 7}", "operator 1: kind: is a number, not a string", 0 },
 	{ "{'kind': 'conv2d', 'kernel': 3}", "operator 1 (conv2d): channels: is missing", 0 },
@@ -180,6 +182,8 @@ static struct bad_case bad_cases[] = {
 	  "operator 1 (conv2d): padding: item 3 is not an integer in [0, 65536]", 0 },
 	{ "{'kind': 'conv2d', 'channels': 4, 'kernel': 3, 'padding': [0, 65536, 0, 0]}",
 	  "operator 1 (conv2d): padded width 65544 is outside [1, 65536]", 's' },
+	{ "{'kind': 'upsample', 'factor': 9000}",
+	  "operator 1 (upsample): height 72000 is outside [1, 65536]", 's' },
 	{ "{'kind': 'pad'}", "operator 1 (pad): padding: is missing", 0 },
 	{ "{'kind': 'pad', 'padding': 'same'}",
 	  "operator 1 (pad): padding: is a string, not a list", 0 },

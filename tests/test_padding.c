@@ -60,7 +60,10 @@ Test(padding, by_hand)
 	explicit(&net, 4, 1, 0, 1, 1);
 	network_depthwise(&net, 0, 3, 1, NET_VALID, true);
 	explicit(&net, 5, 4, 0, 0, 7); /* the first windows see padding alone */
+	network_append(&net, &(struct net_op){ .kind = NET_UPSAMPLE, .stride = 3 },
+		       (const uint32_t[]){ 4 }, 1);
 	infer(&net);
+	expect_shape(&net, 6, 15, 9, 4);
 	expect_shape(&net, 1, 12, 8, 4);
 	cr_assert_eq(network_op_params(&net, 1) + network_op_macs(&net, 1), 0);
 	expect_shape(&net, 2, 4, 3, 2);
@@ -225,7 +228,7 @@ Test(padding, folding_changes_no_output)
 	rng_seed(&r, 3, 0);
 	for (int i = 0; i < 2000; i++) {
 		struct arena a = { 0 };
-		struct network net, got;
+		struct network net, got, again;
 		struct nasc_err err = { 0 };
 		const double *want, *have;
 
@@ -242,6 +245,8 @@ Test(padding, folding_changes_no_output)
 				cr_assert_eq(want[k], have[k], "chain %d, cell %zu: %g, not %g", i,
 					     k, have[k], want[k]);
 			cr_assert_eq(network_infer(&got, &err), NASC_OK, "%s", err.msg);
+			network_fold_pads(&got, &a, &again);
+			cr_assert(network_equal(&got, &again), "chain %d", i);
 		}
 		arena_free(&a);
 	}
