@@ -16,9 +16,13 @@ static const char *const act_names[] = { "linear", "relu", "relu6" };
 static const struct members {
 	bool channels, window, groups, bias, act, pads, factor;
 } members[NET_KIND_COUNT] = {
-	[NET_CONV2D] = { true, true, true, true, true },
-	[NET_DEPTHWISE] = { false, true, false, true, true },
-	[NET_DENSE] = { true, false, false, true, true },
+	[NET_CONV2D] = { .channels = true,
+			 .window = true,
+			 .groups = true,
+			 .bias = true,
+			 .act = true },
+	[NET_DEPTHWISE] = { .window = true, .bias = true, .act = true },
+	[NET_DENSE] = { .channels = true, .bias = true, .act = true },
 	[NET_MAX_POOL] = { .window = true },
 	[NET_AVG_POOL] = { .window = true },
 	[NET_ADD] = { .act = true },
