@@ -10,7 +10,7 @@ struct amosa_cfg {
 	int64_t archive, soft_limit, truncation, starts, burn_in, temperatures, return_every;
 	int64_t integer_mutation, batch;
 	double initial_temperature, final_temperature, step;
-	double differential, differential_weight, differential_rate;
+	double differential, differential_weight, differential_rate, move_rate;
 };
 
 /* Beyond the published: returns to the archive, without which the walk can stay in one part
@@ -51,6 +51,7 @@ static const struct cfg_field amosa_fields[] = {
 	CFG_CHOICE_FIELD(struct amosa_cfg, integer_mutation, "any", variation_step_names,
 			 "where an integer variable moves to: any other value, or one step off "
 			 "(either end half as often as the rest)"),
+	VARIATION_MOVE_FIELD(struct amosa_cfg),
 	CFG_INT_FIELD(struct amosa_cfg, batch, "1", 1, 1e5, "moves",
 		      "moves proposed at once; 1: as published"),
 	CFG_END,
@@ -202,11 +203,13 @@ static void move(struct search *s, const double *from, double *x)
 
 	for (int t = 0; t < REDRAWS_MAX; t++) {
 		memcpy(x, from, n_vars * sizeof *x);
-		if (st->archive.n > 1 && cfg->differential > 0 &&
-		    rng_unit(s->rng) < cfg->differential)
-			change_along(s, x);
-		else
-			change_one(s, x);
+		if (!variation_move(s->domain, cfg->move_rate, s->rng, x)) {
+			if (st->archive.n > 1 && cfg->differential > 0 &&
+			    rng_unit(s->rng) < cfg->differential)
+				change_along(s, x);
+			else
+				change_one(s, x);
+		}
 		variation_settle(s->domain, x);
 		for (size_t i = 0; i < n_vars; i++)
 			if (x[i] != from[i])

@@ -21,6 +21,10 @@ struct search_domain {
 	/* Replace @x by the vector standing for all that mean the same; called on
 	 * every vector before it is proposed. NULL: each means itself. */
 	void (*canonical)(double *x, void *ctx);
+	/* Change several variables of @x at once in a way that their meaning suggests; every value
+	 * stays within its bounds. Draws from @rng alone. False: no such change is possible, @x is
+	 * as it was. NULL: there are none. */
+	bool (*move)(double *x, struct rng *rng, void *ctx);
 	void *ctx;
 };
 #define SEARCH_MAX_OBJECTIVES 8

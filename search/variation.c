@@ -184,8 +184,13 @@ static size_t misses(struct rng *rng, double log_miss, size_t most)
 	return k < (double)most ? (size_t)k : most; /* NAN, 0 / 0, where none ever succeeds */
 }
 
-void variation_mutate(const struct search_domain *d, const struct variation_cfg *cfg,
-		      struct rng *rng, double *x)
+bool variation_move(const struct search_domain *d, double rate, struct rng *rng, double *x)
+{
+	return d->move && rate > 0 && rng_unit(rng) < rate && d->move(x, rng, d->ctx);
+}
+
+static void mutate_each(const struct search_domain *d, const struct variation_cfg *cfg,
+			struct rng *rng, double *x)
 {
 	enum variation_step step = (enum variation_step)cfg->integer_mutation;
 	double rate = cfg->mutation_rate > 0 ? cfg->mutation_rate : 1 / (double)d->n_vars;
@@ -211,5 +216,12 @@ void variation_mutate(const struct search_domain *d, const struct variation_cfg 
 		if (i < d->n_vars)
 			x[i] = variation_another(&d->var[i], step, rng, x[i]);
 	}
+}
+
+void variation_mutate(const struct search_domain *d, const struct variation_cfg *cfg,
+		      struct rng *rng, double *x)
+{
+	if (!variation_move(d, cfg->move_rate, rng, x))
+		mutate_each(d, cfg, rng, x);
 	variation_settle(d, x);
 }

@@ -13,7 +13,7 @@ extern const char *const variation_step_names[];
  * its configuration. */
 struct variation_cfg {
 	int64_t crossover, integer_mutation;
-	double crossover_probability, eta_crossover, eta_mutation, mutation_rate;
+	double crossover_probability, eta_crossover, eta_mutation, mutation_rate, move_rate;
 };
 #define VARIATION_FIELDS(probability, eta)                                                         \
 	CFG_REAL_FIELD(struct variation_cfg, crossover_probability, probability, 0, 1, UNIT_NONE,  \
@@ -32,7 +32,12 @@ struct variation_cfg {
 		CFG_CHOICE_FIELD(                                                                  \
 			struct variation_cfg, integer_mutation, "any", variation_step_names,       \
 			"what an integer variable mutates to: any other value, or one step off "   \
-			"(either end half as often as the rest)")
+			"(either end half as often as the rest)"),                                 \
+		VARIATION_MOVE_FIELD(struct variation_cfg)
+#define VARIATION_MOVE_FIELD(S)                                                                    \
+	CFG_REAL_FIELD(S, move_rate, "0", 0, 1, UNIT_NONE, "probability",                          \
+		       "chance of the space's own move instead, where it has one; mobilenet: "     \
+		       "smaller kernels or fewer blocks early, larger or more late")
 
 /* Cross a pair, with the probability for it; the vectors are not settled (canonical)
  * before they are mutated. Reals: simulated binary crossover, bounded, each with
@@ -42,8 +47,12 @@ struct variation_cfg {
 void variation_cross(const struct search_domain *d, const struct variation_cfg *cfg,
 		     struct rng *rng, double *a, double *b);
 
-/* Mutate each variable with the probability for it, and settle. Reals: polynomial
- * mutation, bounded. Integers: another value, any or a neighbouring one; where all
+/* With probability @rate the domain's own move. False: @x is as it was. Nothing is drawn where
+ * there is none, or no rate. */
+bool variation_move(const struct search_domain *d, double rate, struct rng *rng, double *x);
+
+/* Mutate, by the domain's own move or each variable with the probability for it, and settle. Reals:
+ * polynomial mutation, bounded. Integers: another value, any or a neighbouring one; where all
  * variables are integers at least one changes. Source: Deb & Goyal, Computer Science
  * and Informatics 26(4) 1996. */
 void variation_mutate(const struct search_domain *d, const struct variation_cfg *cfg,

@@ -197,10 +197,19 @@ struct run {
 	uint32_t kernel[STAGES_MAX * DEPTH_MAX], expansion[STAGES_MAX * DEPTH_MAX]; /* genes */
 };
 
+/* Whether it is in one run with the stage before it. */
+static bool runs_on(const struct space *s, const uint32_t *gene, size_t stage)
+{
+	const struct mobilenet_cfg *cfg = s->cfg;
+
+	return stage > 1 && cfg->strides.v[stage] == 1 &&
+	       meaning(s, gene, stage_at(s, stage, WIDTH)) ==
+		       meaning(s, gene, stage_at(s, stage - 1, WIDTH));
+}
+
 static void run_read(const struct space *s, const uint32_t *gene, size_t first, struct run *run)
 {
 	const struct mobilenet_cfg *cfg = s->cfg;
-	uint32_t width = meaning(s, gene, stage_at(s, first, WIDTH));
 
 	run->first = run->end = first;
 	run->n = 0;
@@ -212,8 +221,7 @@ static void run_read(const struct space *s, const uint32_t *gene, size_t first, 
 			run->expansion[run->n++] = gene[block_at(s, run->end, i, EXPANSION)];
 		}
 		run->end++;
-	} while (run->end < cfg->channels.n && cfg->strides.v[run->end] == 1 &&
-		 meaning(s, gene, stage_at(s, run->end, WIDTH)) == width);
+	} while (run->end < cfg->channels.n && runs_on(s, gene, run->end));
 }
 
 /* Whether blocks from..to can be one stage. */
@@ -269,6 +277,69 @@ static void mobilenet_canonical(const struct space *s, uint32_t *gene)
 		run_read(s, gene, stage, &run);
 		run_write(s, &run, gene);
 	}
+}
+
+/* ---- receptive field --------------------------------------------------------------- */
+
+/* Genes that the receptive field grows with, kernels and depths, each with its run of stages. */
+struct field_genes {
+	size_t n, gene[GENES_MAX], run[GENES_MAX];
+};
+
+static void field_add(const struct space *s, const uint32_t *gene, size_t i, size_t run, bool grow,
+		      struct field_genes *out)
+{
+	if (grow ? gene[i] + 1 == s->gene[i].n_values : gene[i] == 0)
+		return;
+	out->gene[out->n] = i;
+	out->run[out->n++] = run;
+}
+
+/* Those that can @grow by a step, or shrink; ascending by run. */
+static void field_read(const struct space *s, const uint32_t *gene, bool grow,
+		       struct field_genes *out)
+{
+	const struct mobilenet_cfg *cfg = s->cfg;
+	const struct mobilenet *m = s->state;
+	size_t run = 0;
+
+	out->n = 0;
+	field_add(s, gene, FIRST_KERNEL, run, grow, out);
+	for (size_t stage = 1; stage < cfg->channels.n; stage++) {
+		size_t depth = meaning(s, gene, stage_at(s, stage, DEPTH));
+
+		run += !runs_on(s, gene, stage);
+		field_add(s, gene, stage_at(s, stage, DEPTH), run, grow, out);
+		for (size_t i = 0; i < m->chosen && i < depth; i++)
+			field_add(s, gene, block_at(s, stage, i, KERNEL), run, grow, out);
+	}
+}
+
+/* One step less in one run of stages and one more in a later one, each such pair as likely: where
+ * the early layers run in patches, what neighbours both compute shrinks with their receptive
+ * field. Within a run a block less here and one more there could be the same network. A block that
+ * is added has the least of all where each has genes of its own. By hand in
+ * Lin et al., "MCUNetV2: Memory-Efficient Patch-based Inference for Tiny Deep Learning", NeurIPS
+ * 2021, arXiv:2110.15352, as the redistribution of the receptive field. */
+static bool mobilenet_move(const struct space *s, uint32_t *gene, struct rng *rng)
+{
+	struct field_genes less, more;
+	size_t pairs = 0, before;
+
+	field_read(s, gene, false, &less);
+	field_read(s, gene, true, &more);
+	for (size_t i = 0; i < less.n; i++)
+		for (size_t k = 0; k < more.n; k++)
+			pairs += less.run[i] < more.run[k];
+	before = pairs ? (size_t)rng_below(rng, pairs) : 0;
+	for (size_t i = 0; i < less.n; i++)
+		for (size_t k = 0; k < more.n; k++)
+			if (less.run[i] < more.run[k] && before-- == 0) {
+				gene[less.gene[i]]--;
+				gene[more.gene[k]]++;
+				return true;
+			}
+	return false;
 }
 
 /* Whether stages can have one width and no stride between them: then some vectors that are
@@ -444,6 +515,7 @@ const struct space_ops space_mobilenet = {
 	.axis = { "width", "resolution" },
 	.open = mobilenet_open,
 	.canonical = mobilenet_canonical,
+	.move = mobilenet_move,
 	.decode = mobilenet_decode,
 	.count = mobilenet_count,
 };

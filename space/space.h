@@ -36,6 +36,10 @@ struct space_ops {
 	 * make the whole legal: two canonical genomes are equal exactly if their
 	 * networks are. Idempotent. Any index vector within bounds is accepted. */
 	void (*canonical)(const struct space *s, uint32_t *gene);
+	/* Change canonical genes @gene as several of them together suggest, in place and within
+	 * bounds, to those of another network. Draws from @rng alone. False: no such change is
+	 * possible, @gene is as it was. NULL: there are none. */
+	bool (*move)(const struct space *s, uint32_t *gene, struct rng *rng);
 	/* Canonical genes to an inferred network in @a. Cannot fail. */
 	void (*decode)(const struct space *s, const uint32_t *gene, struct arena *a,
 		       struct network *out);

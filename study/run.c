@@ -10,19 +10,42 @@
 
 /* ---- one round ------------------------------------------------------------------------ */
 
+static uint32_t *genes_of(struct loop *l, const double *x)
+{
+	uint32_t *gene = ARENA_NEW(&l->round, uint32_t, l->n_vars);
+
+	for (size_t i = 0; i < l->n_vars; i++)
+		gene[i] = (uint32_t)x[i];
+	return gene;
+}
+
 static void canonical_genes(double *x, void *ctx)
 {
 	struct loop *l = ctx;
 	const struct space *space = &l->study->space;
 	struct arena_mark mark = arena_mark(&l->round);
-	uint32_t *gene = ARENA_NEW(&l->round, uint32_t, space->n_genes);
+	uint32_t *gene = genes_of(l, x);
 
-	for (size_t i = 0; i < space->n_genes; i++)
-		gene[i] = (uint32_t)x[i];
 	space->ops->canonical(space, gene);
 	for (size_t i = 0; i < space->n_genes; i++)
 		x[i] = gene[i];
 	arena_rewind(&l->round, mark);
+}
+
+static bool move_genes(double *x, struct rng *rng, void *ctx)
+{
+	struct loop *l = ctx;
+	const struct space *space = &l->study->space;
+	struct arena_mark mark = arena_mark(&l->round);
+	uint32_t *gene = genes_of(l, x);
+	bool moved;
+
+	space->ops->canonical(space, gene);
+	moved = space->ops->move(space, gene, rng);
+	for (size_t i = 0; i < space->n_genes && moved; i++)
+		x[i] = gene[i];
+	arena_rewind(&l->round, mark);
+	return moved;
 }
 
 /* What a round proposed: n rows for tell(), and those of them that are to be scored. */
@@ -222,6 +245,7 @@ static enum nasc_status loop_open(struct loop *l, struct nasc_err *err)
 					    .n_objectives = l->n_obj,
 					    .var = var,
 					    .canonical = c->problem ? NULL : canonical_genes,
+					    .move = c->space && c->space->move ? move_genes : NULL,
 					    .ctx = l };
 	mark = arena_mark(s->arena);
 	if (open_strategy(l, (uint64_t)c->stop.evaluations, err))

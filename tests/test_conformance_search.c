@@ -33,7 +33,7 @@ static void make_domain(size_t kind, struct search_var var[VARS_MAX], size_t n_v
 					      kind == INTEGER || (kind == MIXED && i % 2) };
 	if (n_vars > 2)
 		var[2].lo = var[2].hi = kind == INTEGER ? 1 : 1.25;
-	*d = (struct search_domain){ n_vars, n_objectives, var, last_may_be_idle, d };
+	*d = (struct search_domain){ n_vars, n_objectives, var, last_may_be_idle, NULL, d };
 }
 
 /* What stands where an infeasible candidate has no objectives. */
@@ -140,6 +140,7 @@ struct drive {
 	bool scribble; /* over what was told, once it is told */
 	bool varied;   /* the cap changes from batch to batch, up to that */
 	bool beside;   /* another search of another seed goes on in between */
+	bool (*move)(double *x, struct rng *rng, void *ctx);
 };
 
 static uint64_t hash(uint64_t h, const double *v, size_t n)
@@ -187,6 +188,7 @@ static uint64_t trace(const struct drive *how)
 	struct search_points p;
 
 	make_domain(how->kind, var, how->n_vars, how->n_objectives, &d);
+	d.move = how->move;
 	run_open(&r, ops, cfg, &d, how->budget, how->seed);
 	if (how->beside)
 		run_open(&other, ops, cfg, &d, how->budget, how->seed + 100);
@@ -261,6 +263,46 @@ ParameterizedTest(size_t *row, conformance_search, rows)
 	how.seed++;
 	cr_assert_neq(trace(&how), alone, "%s: the seed does not matter",
 		      search_registry[*row]->name);
+}
+
+static size_t moves;
+
+/* The second variable, an integer, to where it is not. */
+static bool to_an_end(double *x, struct rng *rng, void *ctx)
+{
+	const struct search_domain *d = ctx;
+
+	(void)rng;
+	moves++;
+	x[1] = x[1] < d->var[1].hi ? d->var[1].hi : d->var[1].lo;
+	return true;
+}
+
+/* Every strategy but random search makes the domain's moves at the rate of its key, and as if
+ * there were none by default. */
+Test(conformance_search, moves_of_the_domain)
+{
+	for (size_t row = 0; search_registry[row]; row++) {
+		struct drive how = usual(row);
+		uint64_t without = trace(&how), half;
+		const char *name = search_registry[row]->name;
+
+		how.move = to_an_end;
+		moves = 0;
+		cr_expect_eq(trace(&how), without, "%s: another search by default", name);
+		cr_expect_eq(moves, 0, "%s", name);
+		if (search_registry[row] == search_find("random"))
+			continue;
+		how.settings = "move_rate: 0.5\n";
+		half = trace(&how);
+		cr_expect_neq(half, without, "%s", name);
+		cr_expect_gt(moves, 0, "%s", name);
+		moves = 0;
+		cr_expect_eq(trace(&how), half, "%s: same seed", name);
+		cr_expect_gt(moves, 0, "%s", name);
+		how.move = NULL;
+		cr_expect_eq(trace(&how), without, "%s: there are no moves", name);
+	}
 }
 
 Test(conformance_search, any_cap_and_number_of_objectives)

@@ -164,6 +164,41 @@ Test(conformance_space, canonical_and_decode)
 	each_space(check_canonical);
 }
 
+static void check_move(const struct space *s, struct rng *rng, struct arena *a)
+{
+	for (int i = 0; i < 200 && s->ops->move; i++) {
+		struct arena_mark mark = arena_mark(a);
+		uint32_t gene[GENES_MAX], to[GENES_MAX], again[GENES_MAX];
+		struct network net, other;
+		struct rng p, q;
+		bool moved;
+
+		space_sample(s, rng, gene);
+		p = q = *rng;
+		memcpy(to, gene, sizeof to);
+		memcpy(again, gene, sizeof again);
+		moved = s->ops->move(s, to, &p);
+		cr_assert_eq(s->ops->move(s, again, &q), moved);
+		cr_assert(same_genes(s, to, again), "%s: same stream, other move", s->ops->name);
+		cr_assert(moved || same_genes(s, to, gene), "%s: no move, other genes",
+			  s->ops->name);
+		for (size_t k = 0; k < s->n_genes; k++)
+			cr_assert_lt(to[k], s->gene[k].n_values, "%s", s->gene[k].name);
+		s->ops->canonical(s, to);
+		s->ops->decode(s, gene, a, &net);
+		s->ops->decode(s, to, a, &other);
+		cr_assert_eq(moved, !network_equal(&net, &other), "%s: moved to where it was",
+			     s->ops->name);
+		rng_u64(rng);
+		arena_rewind(a, mark);
+	}
+}
+
+Test(conformance_space, moves)
+{
+	each_space(check_move);
+}
+
 /* Two canonical genomes are equal exactly if their networks are: among neighbours, where
  * genes without effect show. */
 static void check_equality(const struct space *s, struct rng *rng, struct arena *a)
@@ -287,7 +322,9 @@ static void size_of(const struct search_domain *d, const double *x, double *f, d
 static void check_strategies(const struct space *s, struct rng *rng, struct arena *a)
 {
 	struct search_var *var = ARENA_NEW(a, struct search_var, s->n_genes);
-	struct search_domain d = { s->n_genes, 2, var, canonical_vector, (void *)(uintptr_t)s };
+	struct search_domain d = {
+		s->n_genes, 2, var, canonical_vector, NULL, (void *)(uintptr_t)s
+	};
 
 	(void)rng;
 	for (size_t i = 0; i < s->n_genes; i++)

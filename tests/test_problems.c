@@ -315,7 +315,7 @@ ParameterizedTest(size_t *row, problems, fronts_are_the_limit)
 	const struct search_problem *p = search_problems[*row];
 	size_t m = p->max_objectives < 3 ? p->max_objectives : 3, n = p->default_vars, feasible = 0;
 	struct search_var var[VARS_MAX];
-	struct search_domain d = { n, m, var, NULL, (void *)(uintptr_t)p };
+	struct search_domain d = { n, m, var, NULL, NULL, (void *)(uintptr_t)p };
 	struct search_points answer;
 	struct stated front;
 	struct arena a = { 0 };

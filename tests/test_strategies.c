@@ -69,7 +69,7 @@ ParameterizedTest(struct bar *bar, strategies, medians)
 	static const double ref[] = { 1.1, 1.1, 1.1 };
 	const struct search_problem *problem = search_problem_find(bar->problem);
 	struct search_var var[30];
-	struct search_domain d = { problem->default_vars, bar->n_objectives, var, NULL,
+	struct search_domain d = { problem->default_vars,     bar->n_objectives, var, NULL, NULL,
 				   (void *)(uintptr_t)problem };
 	const struct search_ops *ops = search_find(bar->strategy);
 	struct arena a = { 0 };
@@ -363,7 +363,7 @@ Test(strategies, batches)
 	static const double ref[] = { 1.1, 1.1 };
 	const struct search_problem *problem = search_problem_find("zdt1");
 	struct search_var var[30];
-	struct search_domain d = { 30, 2, var, NULL, (void *)(uintptr_t)problem };
+	struct search_domain d = { 30, 2, var, NULL, NULL, (void *)(uintptr_t)problem };
 
 	fill(var, 30, 0, 1, false);
 	for (size_t i = 0; i < 2; i++) {
@@ -390,7 +390,7 @@ Test(strategies, random_keeps_all_that_is_not_dominated)
 {
 	const struct search_problem *problem = search_problem_find("dtlz2");
 	struct search_var var[12];
-	struct search_domain d = { 12, 4, var, NULL, (void *)(uintptr_t)problem };
+	struct search_domain d = { 12, 4, var, NULL, NULL, (void *)(uintptr_t)problem };
 	struct search_archive all;
 	struct search_points p;
 	struct run r;

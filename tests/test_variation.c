@@ -356,3 +356,73 @@ Test(variation, integer_vectors)
 	/* Half of them, and the cuts of 0 .. 8 leave (8 * 10 / 3) / 9 / 8 = 0.37 between. */
 	cr_assert_float_eq((double)crossed / 14000, (0.5 + 0.37) / 2, 0.02);
 }
+
+/* ---- moves of the domain --------------------------------------------------------------- */
+
+/* From 5 it gets to 9, from elsewhere nowhere. */
+static bool five_to_nine(double *x, struct rng *rng, void *ctx)
+{
+	(void)rng;
+	++*(size_t *)ctx;
+	if (*x != 5)
+		return false;
+	*x = 9;
+	return true;
+}
+
+/* At a rate of 0.3 three tenths are moves and the others mutations to any of the 9 other values; a
+ * move that is not possible leaves it to the mutation. */
+Test(variation, moves)
+{
+	const struct search_var var = { 0, 9, true };
+	size_t asked = 0, nines = 0;
+	struct search_domain d = {
+		.n_vars = 1, .n_objectives = 1, .var = &var, .move = five_to_nine, .ctx = &asked
+	};
+	struct variation_cfg cfg = { .mutation_rate = 1, .move_rate = 0.3 };
+	struct rng rng;
+
+	rng_seed(&rng, 3, 1);
+	for (int i = 0; i < DRAWS; i++) {
+		double x = 5;
+
+		variation_mutate(&d, &cfg, &rng, &x);
+		cr_assert_neq(x, 5);
+		nines += x == 9;
+	}
+	cr_expect_float_eq((double)asked / DRAWS, 0.3, 0.01);
+	cr_expect_float_eq((double)nines / DRAWS, 0.3 + 0.7 / 9, 0.01);
+	cfg.move_rate = 1;
+	for (int i = 0; i < 100; i++) {
+		double x = 4;
+
+		variation_mutate(&d, &cfg, &rng, &x);
+		cr_assert_neq(x, 4, "neither moved nor mutated");
+		cr_assert(x >= 0 && x <= 9);
+	}
+}
+
+/* Without a rate, or without moves, the stream is what it was. */
+Test(variation, no_moves)
+{
+	const struct search_var var = { 0, 9, true };
+	size_t asked = 0;
+	struct search_domain d = { .n_vars = 1, .n_objectives = 1, .var = &var, .ctx = &asked };
+	struct variation_cfg cfg = { .mutation_rate = 0.5 };
+	struct rng plain, other;
+	double x = 5, y = 5;
+
+	rng_seed(&plain, 3, 1);
+	rng_seed(&other, 3, 1);
+	for (int i = 0; i < 100; i++) {
+		d.move = NULL;
+		cfg.move_rate = i % 2;
+		variation_mutate(&d, &cfg, &plain, &x);
+		d.move = five_to_nine;
+		cfg.move_rate = 0;
+		variation_mutate(&d, &cfg, &other, &y);
+		cr_assert_eq(x, y);
+	}
+	cr_expect_eq(rng_u64(&plain), rng_u64(&other));
+	cr_expect_eq(asked, 0);
+}

@@ -20,6 +20,23 @@ is "the evaluator was asked" "$(grep -c '"accuracy": {' e1.json)" "$("$nasc" par
 search search.yaml --seed 6 --out other.json
 if timeless other.json | cmp -s - e1.json; then not_ok "another seed, other results" other.json; else ok "another seed, other results"; fi
 
+# ---- moves of the space
+moving() {
+	search search.yaml --set 'space={type: mobilenet, channels: [8, 16], strides: [1, 2]}' --set targets=[] \
+		--set objectives='[error, params]' --set constraints={} --set strategy.move_rate="$@"
+}
+for jobs in 1 3; do
+	moving 0.5 --jobs $jobs --out move$jobs.json
+	is "moves of the space, $jobs jobs: exit code" $? 0
+done
+equal "moves of the space, 3 jobs: as with 1" move1.json move3.json
+rm move3.json
+moving 0.5 --resume --out move3.json
+equal "moves of the space, resumed: the same results" move1.json move3.json
+moving 0 --out still.json
+"$nasc" pareto move1.json --csv >move1.csv
+if "$nasc" pareto still.json --csv | cmp -s - move1.csv; then not_ok "none of them, other results" still.json; else ok "none of them, other results"; fi
+
 # ---- whom the evaluator hears of
 sed "s|command: .*\], timeout|command: [sh, -c, 'tee -a asked \| sh ./evaluator.sh'], timeout|; s/6 KiB/1 KiB/" search.yaml >asked.yaml
 search asked.yaml --jobs 1 --out asked.json
