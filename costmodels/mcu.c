@@ -132,17 +132,18 @@ static double smaller(double a, double b)
 	return b > 0 && b < a ? b : a;
 }
 
-static uint32_t list_schedules(const struct mcu *mcu, const struct network *net, double enough,
+static uint32_t list_schedules(const struct costmodel *m, const struct network *net, double enough,
 			       struct arena *a, struct mcu_schedule **list)
 {
+	const struct mcu *mcu = m->cfg;
 	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
+	double grid = fmax(smaller((double)mcu->cfg.patches, m->within[GRID]), 1);
 	double *weight = ARENA_NEW(a, double, net->n_ops);
 
 	for (size_t i = 0; i < net->n_ops; i++)
 		weight[i] = mcu->has_latency ? op_cycles(&mcu->cfg, net, i, 1, 1)
 					     : (double)network_op_macs(net, i);
-	return mcu_schedules(net, &rules, (uint32_t)mcu->cfg.patches, weight, (uint64_t)enough, a,
-			     list);
+	return mcu_schedules(net, &rules, (uint32_t)grid, weight, (uint64_t)enough, a, list);
 }
 
 /* The schedule of least time that fits, else the one of least SRAM. */
@@ -152,7 +153,7 @@ static struct mcu_schedule choose(const struct costmodel *m, const struct networ
 	const struct mcu *mcu = m->cfg;
 	double enough = smaller(mcu->cfg.sram, m->within[SRAM]);
 	struct mcu_schedule *list, best;
-	uint32_t n = list_schedules(mcu, net, enough, a, &list);
+	uint32_t n = list_schedules(m, net, enough, a, &list);
 
 	best = list[0];
 	for (uint32_t i = 1; i < n; i++)
@@ -274,7 +275,7 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 	uint32_t n, kept = 0;
 
 	deployed_init(&p.d, net, a);
-	n = list_schedules(mcu, &p.d.net, 0, a, &list);
+	n = list_schedules(m, &p.d.net, 0, a, &list);
 	*out = ARENA_NEW(a, struct cost_schedule, n);
 	for (uint32_t k = 0; k < n; k++) {
 		struct cost_schedule *s = &(*out)[kept];

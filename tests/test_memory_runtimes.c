@@ -401,6 +401,9 @@ Test(memory_runtimes, a_target_chooses_what_fits)
 			m.within[0] = 440 * 1024;
 			cost_of(&m, &net, &a, &c);
 			cr_expect_eq(c.value[4], 2);
+			m.within[4] = 1;
+			cost_of(&m, &net, &a, &c);
+			cr_expect_eq(c.value[4], 1);
 		}
 	}
 	cr_expect_float_eq(latency[1] / latency[0], 1.029, 0.001);
