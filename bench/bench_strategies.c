@@ -166,7 +166,11 @@ static void networks_open(struct networks *w, struct task *t, struct arena *a)
 		var[i] = (struct search_var){ 0, w->space.gene[i].n_values - 1, true };
 	*t = (struct task){
 		.name = NETWORKS,
-		.domain = { w->space.n_genes, 3, var, networks_canonical, w },
+		.domain = { .n_vars = w->space.n_genes,
+			    .n_objectives = 3,
+			    .var = var,
+			    .canonical = networks_canonical,
+			    .ctx = w },
 		.networks = w,
 	};
 	memcpy(t->reference, reference, sizeof reference);

@@ -33,14 +33,27 @@ double size_nid(double accuracy, double params)
 
 /* ---- as deployed -------------------------------------------------------------- */
 
+static void number_rows(struct deployed *d, const uint32_t *source, size_t n, struct arena *a)
+{
+	d->row = ARENA_NEW(a, uint32_t, d->net.n_ops);
+	for (size_t i = n; i-- > 0;)
+		d->row[source[i]] = (uint32_t)i;
+}
+
 void deployed_init(struct deployed *d, const struct network *net, struct arena *a)
 {
 	uint32_t *source = ARENA_NEW(a, uint32_t, net->n_ops);
 
 	network_fold(net, a, &d->net, source);
-	d->row = ARENA_NEW(a, uint32_t, d->net.n_ops);
-	for (size_t i = net->n_ops; i-- > 0;)
-		d->row[source[i]] = (uint32_t)i;
+	number_rows(d, source, net->n_ops, a);
+}
+
+void deployed_with_pads(struct deployed *d, const struct network *net, struct arena *a)
+{
+	uint32_t *source = ARENA_NEW(a, uint32_t, net->n_ops);
+
+	network_fold_layers(net, a, &d->net, source);
+	number_rows(d, source, net->n_ops, a);
 }
 
 uint64_t deployed_constants(const struct network *net, size_t op, uint32_t weight_bits)

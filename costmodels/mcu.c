@@ -168,7 +168,10 @@ static void plan_init(struct plan *p, const struct costmodel *m, const struct ne
 	const struct mcu *mcu = m->cfg;
 	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
 
-	deployed_init(&p->d, net, a);
+	if (mcu->cfg.memory == MCU_TFLM)
+		deployed_with_pads(&p->d, net, a);
+	else
+		deployed_init(&p->d, net, a);
 	p->schedule = (struct mcu_schedule){ .grid = 1 };
 	if (mcu->cfg.patches > 1)
 		p->schedule = choose(m, &p->d.net, a);

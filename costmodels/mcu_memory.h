@@ -7,7 +7,8 @@
 #include "costmodels.h"
 #include "network.h"
 
-/* Who plans the memory. All take the network as deployed, see network_fold(). */
+/* Who plans the memory. All take the network as deployed: see network_fold(), for MCU_TFLM
+ * network_fold_layers(). */
 enum mcu_memory_model {
 	/* The smallest peak of live activations over all execution orders. The working set while
 	 * an operator runs is every tensor written and still needed, plus its output, less what

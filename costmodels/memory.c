@@ -17,18 +17,20 @@ enum { N_METRICS = sizeof metrics / sizeof *metrics };
 static enum nasc_status cost(const struct costmodel *m, const struct network *net,
 			     struct arena *scratch, struct cost *out, struct nasc_err *err)
 {
-	struct deployed d;
-
 	(void)m;
 	(void)err;
-	deployed_init(&d, net, scratch);
 	for (size_t i = 0; out->per_op && i < net->n_ops * N_METRICS; i++)
 		out->per_op[i] = 0;
 	for (size_t i = 0; i < N_METRICS; i++) {
 		const struct mcu_memory_rules rules = { (enum mcu_memory_model)i, 8, true, true,
 							false };
 		struct mcu_memory memory;
+		struct deployed d;
 
+		if (i == MCU_TFLM)
+			deployed_with_pads(&d, net, scratch);
+		else
+			deployed_init(&d, net, scratch);
 		mcu_memory_plan(&d.net, &rules, scratch, &memory);
 		out->value[i] =
 			(double)(memory.peak_bytes + memory.column_bytes + memory.kernel_bytes);

@@ -49,6 +49,7 @@ static bool absorb(struct net_op *into, const struct net_op *o)
 struct pads {
 	const struct network *net;
 	uint32_t *count, *reader; /* network_consumers(), network_lifetimes() */
+	bool stay;
 };
 
 static bool has_window(enum net_kind kind)
@@ -68,7 +69,7 @@ static bool merges(const struct pads *p, uint32_t op)
 {
 	const struct net_op *r;
 
-	if (p->net->op[op].kind != NET_PAD || p->count[op] != 1)
+	if (p->stay || p->net->op[op].kind != NET_PAD || p->count[op] != 1)
 		return false;
 	r = &p->net->op[p->reader[op]];
 	return r->kind == NET_CONV2D || r->kind == NET_DEPTHWISE || r->kind == NET_PAD ||
@@ -167,10 +168,12 @@ static void keep(const struct pads *p, size_t i, struct network *out, uint32_t *
 	out->op[out->n_ops++] = o;
 }
 
-static void fold(const struct network *net, struct arena *a, bool deploy, struct network *out,
+enum { PADS = 1, LAYERS = 2 }; /* what is folded */
+
+static void fold(const struct network *net, struct arena *a, int what, struct network *out,
 		 uint32_t *source)
 {
-	struct pads p = { .net = net };
+	struct pads p = { .net = net, .stay = !(what & PADS) };
 	struct arena_mark m;
 	uint32_t *map;
 
@@ -188,7 +191,7 @@ static void fold(const struct network *net, struct arena *a, bool deploy, struct
 
 		if (merges(&p, i)) /* its reader takes it */
 			continue;
-		if (deploy && in != i && !merges(&p, in) && p.count[in] == 1 &&
+		if (what & LAYERS && in != i && !merges(&p, in) && p.count[in] == 1 &&
 		    absorb(&out->op[map[in]], o))
 			map[i] = map[in];
 		else
@@ -199,12 +202,18 @@ static void fold(const struct network *net, struct arena *a, bool deploy, struct
 
 void network_fold_pads(const struct network *net, struct arena *a, struct network *out)
 {
-	fold(net, a, false, out, NULL);
+	fold(net, a, PADS, out, NULL);
 }
 
 void network_fold(const struct network *net, struct arena *a, struct network *out, uint32_t *source)
 {
-	fold(net, a, true, out, source);
+	fold(net, a, PADS | LAYERS, out, source);
+}
+
+void network_fold_layers(const struct network *net, struct arena *a, struct network *out,
+			 uint32_t *source)
+{
+	fold(net, a, LAYERS, out, source);
 }
 
 /* ---- another input -------------------------------------------------------------- */

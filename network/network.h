@@ -157,6 +157,9 @@ void network_fold_pads(const struct network *net, struct arena *a, struct networ
  * that took each one in. */
 void network_fold(const struct network *net, struct arena *a, struct network *out,
 		  uint32_t *source);
+/* The same where pads stay operators, as in runtimes that run what the file has. */
+void network_fold_layers(const struct network *net, struct arena *a, struct network *out,
+			 uint32_t *source);
 
 /* The same operators on another input height and width. NASC_CONFIG where an
  * operator no longer fits (a pool larger than its input). */

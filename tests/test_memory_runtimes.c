@@ -60,6 +60,43 @@ Test(memory_runtimes, tflm_published)
 	arena_free(&a);
 }
 
+/* A pad in front of a convolution: TFLM writes the padded map, 10x10x4, beside the 8x8x4 one that
+ * it copies; TinyEngine's convolution pads by itself, 8x8x4 beside its output of 4x4x8, an
+ * im2col buffer of two columns of 9 x 4 and a kernel, in 16 bits. */
+Test(memory_runtimes, pads_are_tensors_where_they_run)
+{
+	static const char *const text[] = { "tflm", "tinyengine" };
+	static const double bytes[] = { 400 + 256, 256 + 128 + 4 * 9 * 4 + 2 * 9 * 4 * 8 };
+	struct arena a = { 0 };
+	struct network net;
+	uint32_t x;
+
+	network_init(&net, &a, (struct net_shape){ 8, 8, 4 });
+	x = network_append(&net,
+			   &(struct net_op){ .kind = NET_PAD,
+					     .pad_top = 1,
+					     .pad_left = 1,
+					     .pad_bottom = 1,
+					     .pad_right = 1 },
+			   (uint32_t[]){ 0 }, 1);
+	network_conv2d(&net, x, 8, 3, 2, 1, NET_VALID, true);
+	infer(&net);
+	for (size_t i = 0; i < 2; i++) {
+		char target[256];
+		struct costmodel m;
+		struct cost c = { .per_op = NULL };
+
+		snprintf(target, sizeof target,
+			 "model: mcu\nsummary: s\nruntime: r\nclock: 1 MHz\nsram: 1 MiB\nflash: 1 "
+			 "MiB\nmemory: %s\n",
+			 text[i]);
+		open_text(&m, target, &a);
+		cost_of(&m, &net, &a, &c);
+		cr_expect_eq(c.value[0], bytes[i], "%s: %g", text[i], c.value[0]);
+	}
+	arena_free(&a);
+}
+
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 /* Operators over 4x4 maps of random width, each reading one or two of the five before it. */
