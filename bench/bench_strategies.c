@@ -187,7 +187,7 @@ static void problem_open(const struct search_problem *p, struct task *t, struct 
 		p->front(i, n, p->default_vars, f + i * m, m);
 	*t = (struct task){
 		.name = p->name,
-		.domain = { p->default_vars, m, var, NULL, NULL },
+		.domain = { .n_vars = p->default_vars, .n_objectives = m, .var = var },
 		.problem = p,
 		.whole = search_hypervolume(f, n, m, p->reference, a),
 	};

@@ -188,15 +188,14 @@ static enum nasc_status save(const struct network *net, const char *path, struct
 
 /* The network and what it is costed on: --target, else the targets of its run. */
 static enum nasc_status load(const struct cmd_args *a, struct arena *arena, struct network *net,
-			     struct cfg_strings *targets, struct nasc_err *err)
+			     struct results *r, struct cfg_strings *targets, struct nasc_err *err)
 {
 	const struct result *row;
 	const struct cJSON *of_run, *t;
-	struct results r;
 
-	if (cmd_network(a, arena, net, &r, &row, err))
+	if (cmd_network(a, arena, net, r, &row, err))
 		return err->code;
-	of_run = cJSON_GetObjectItemCaseSensitive(r.config, "targets");
+	of_run = cJSON_GetObjectItemCaseSensitive(r->config, "targets");
 	targets->v = ARENA_NEW(arena, const char *,
 			       (size_t)a->argc + (size_t)cJSON_GetArraySize(of_run));
 	targets->n = cmd_values(a, "target", targets->v, (size_t)a->argc);
@@ -206,13 +205,13 @@ static enum nasc_status load(const struct cmd_args *a, struct arena *arena, stru
 			if (cJSON_IsString(t))
 				targets->v[targets->n++] = arena_strdup(arena, t->valuestring);
 		}
-	results_close(&r);
 	return NASC_OK;
 }
 
 /* The sizes; of memory, where no target says who plans it, all; the targets. */
-static enum nasc_status open_bills(const struct cfg_strings *targets, struct arena *arena,
-				   struct bill **bill, size_t *n, struct nasc_err *err)
+static enum nasc_status open_bills(const struct results *r, const struct cfg_strings *targets,
+				   struct arena *arena, struct bill **bill, size_t *n,
+				   struct nasc_err *err)
 {
 	struct bill *b = *bill = ARENA_NEW(arena, struct bill, 2 + targets->n);
 
@@ -220,9 +219,11 @@ static enum nasc_status open_bills(const struct cfg_strings *targets, struct are
 		return err->code;
 	if (!targets->n && costmodel_open(&b++->model, costmodel_find("memory"), arena, err))
 		return err->code;
-	for (size_t i = 0; i < targets->n; i++)
-		if (target_open(&b++->model, targets_dir(), targets->v[i], arena, err))
+	for (size_t i = 0; i < targets->n; i++, b++) {
+		if (target_open(&b->model, targets_dir(), targets->v[i], arena, err))
 			return err->code;
+		results_bounds(r, targets->n > 1, &b->model);
+	}
 	*n = (size_t)(b - *bill);
 	return NASC_OK;
 }
@@ -295,19 +296,21 @@ static enum nasc_status list_schedules(const struct network *net, const struct c
 	return NASC_OK;
 }
 
-static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
+static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, struct results *r,
+			     struct nasc_err *err)
 {
 	const char *file = cmd_value(a, "save"), *picture = cmd_value(a, "memory-plan");
 	bool layers = cmd_flag(a, "layers"), ways = cmd_flag(a, "schedules");
+	const struct results none = { 0 }; /* other targets than the search's: not its bounds */
 	struct network net;
 	struct cfg_strings targets = { 0 };
 	struct bill *bill;
 	size_t n = 0;
 
-	if (load(a, arena, &net, &targets, err) ||
+	if (load(a, arena, &net, r, &targets, err) ||
 	    (picture && one_target("memory-plan", &targets, err)) ||
 	    (ways && one_target("schedules", &targets, err)) ||
-	    open_bills(&targets, arena, &bill, &n, err))
+	    open_bills(cmd_value(a, "target") ? &none : r, &targets, arena, &bill, &n, err))
 		return err->code;
 	if (layers && !cmd_flag(a, "json") && layer_columns(bill, n) > TABLE_MAX_COLUMNS)
 		return nasc_fail(err, NASC_USAGE,
@@ -336,8 +339,10 @@ static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, stru
 static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 {
 	struct arena arena = { 0 };
-	enum nasc_status st = cost(a, &arena, err);
+	struct results r = { 0 };
+	enum nasc_status st = cost(a, &arena, &r, err);
 
+	results_close(&r);
 	arena_free(&arena);
 	return st;
 }

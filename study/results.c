@@ -376,6 +376,30 @@ enum nasc_status results_load(const char *const *path, size_t n, struct arena *a
 	return NASC_OK;
 }
 
+void results_bounds(const struct results *r, bool several, struct costmodel *m)
+{
+	const struct cJSON *list =
+		r->n_files ? cJSON_GetObjectItemCaseSensitive(r->tree[0], "constraints") : NULL;
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		char key[64], name[128];
+		double value;
+
+		if (!cJSON_IsString(item) ||
+		    sscanf(item->valuestring, "%63s <= %lf", key, &value) != 2)
+			continue;
+		for (size_t i = 0; i < m->ops->n_metrics; i++) {
+			snprintf(name, sizeof name, "%s%s%s", several ? m->target : "",
+				 several ? "." : "", m->ops->metric[i].key);
+			if (!strcmp(key, name) && value > 0 &&
+			    (m->within[i] == 0 || value < m->within[i]))
+				m->within[i] = value;
+		}
+	}
+}
+
 void results_close(struct results *r)
 {
 	for (size_t i = 0; i < r->n_files; i++)

@@ -50,6 +50,34 @@ static const char *ids(const struct results *r)
 	return text;
 }
 
+/* A search's upper bounds on a target's figures, of several targets those of this one. */
+Test(results, bounds_of_the_search)
+{
+	static const char text[] =
+		"{\"version\": 1, \"config\": {}, \"objectives\": [{\"name\": \"error\", "
+		"\"direction\": \"min\"}], \"constraints\": [\"sram_bytes <= 2000\", "
+		"\"sram_bytes <= 1000\", \"latency_s >= 3\", \"a.flash_bytes <= 7\", 5, "
+		"\"junk\"], \"front\": []}";
+	static const struct metric metric[] = {
+		{ "sram_bytes", "sram", UNIT_BYTE, false, true, "" },
+		{ "flash_bytes", "flash", UNIT_BYTE, false, true, "" },
+		{ "latency_s", "latency", UNIT_SECOND, false, true, "" },
+	};
+	static const struct costmodel_ops ops = { .metric = metric, .n_metrics = 3 };
+	struct costmodel alone = { .ops = &ops, .target = "a" }, other = alone;
+	struct results r;
+
+	load_text(text, &r);
+	results_bounds(&r, false, &alone);
+	results_bounds(&r, true, &other);
+	cr_expect_eq(alone.within[0], 1000);
+	cr_expect_eq(alone.within[1], 0);
+	cr_expect_eq(alone.within[2], 0);
+	cr_expect_eq(other.within[0], 0);
+	cr_expect_eq(other.within[1], 7);
+	results_close(&r);
+}
+
 /* ---- where ---------------------------------------------------------------------- */
 
 static const struct {
