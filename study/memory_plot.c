@@ -70,7 +70,7 @@ static void draw_frame(FILE *fp, const struct cost_memory *m, const struct axis 
 			"<path class=\"parts\" d=\"M%.1f %dV%d\"/><text class=\"name\" x=\"%d\" "
 			"y=\"%d\">%u x %u times</text>\n",
 			axis_place(x, m->n_patched), PLOT_TOP, PLOT_HEIGHT - PLOT_BOTTOM,
-			PLOT_LEFT + 4, PLOT_TOP + 14, m->grid, m->grid);
+			PLOT_LEFT + 4, PLOT_TOP + 11, m->grid, m->grid);
 }
 
 static void draw_legend(FILE *fp)
