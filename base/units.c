@@ -60,6 +60,10 @@ static const struct {
 			   { "kHz", 1e3, 1, true },
 			   { "MHz", 1e6, 1, true },
 			   { "GHz", 1e9, 1, true } } },
+	[UNIT_WATT] = { "W",
+			"a power",
+			"uW, mW or W",
+			{ { "uW", 1, 1e6, true }, { "mW", 1, 1e3, true }, { "W", 1, 1, true } } },
 };
 _Static_assert(sizeof dims / sizeof *dims == UNIT_DIM_COUNT, "a row for every dimension");
 

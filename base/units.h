@@ -12,6 +12,7 @@ enum unit_dim {
 	UNIT_SECOND,   /* s, ms, us, ns, min, h */
 	UNIT_JOULE,    /* J, mJ, uJ, nJ */
 	UNIT_HERTZ,    /* Hz, kHz, MHz, GHz */
+	UNIT_WATT,     /* W, mW, uW */
 	UNIT_DIM_COUNT
 };
 

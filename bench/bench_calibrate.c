@@ -25,7 +25,8 @@ struct calibration {
 	struct names group, setting, network;
 	struct fit_row *row;
 	size_t n_rows;
-	double *error; /* of each row, from a fit that did not see its network */
+	/* Of each row, relative, from fits that did not see its network; NAN: not known. */
+	double *error, *energy_error;
 };
 
 static void must(enum nasc_status status, const struct nasc_err *err)
@@ -125,6 +126,18 @@ static size_t measured_row(const struct csv *measured, const char *id)
 	return i;
 }
 
+/* Watts while the network ran; 0 where no energy was measured. */
+static double power_of(const struct csv *csv, size_t i, double latency_ms)
+{
+	struct nasc_err err = { 0 };
+	double energy_mj;
+
+	if (!*csv_text(csv, i, "energy_mJ"))
+		return 0;
+	must(csv_positive(csv, i, "energy_mJ", &energy_mj, &err), &err);
+	return energy_mj / latency_ms;
+}
+
 static void add_published(struct calibration *c, const struct sources *s, size_t i, size_t at)
 {
 	const char *network = csv_text(&s->rows, i, "network");
@@ -152,6 +165,7 @@ static void add_published(struct calibration *c, const struct sources *s, size_t
 				 joined(&c->arena, group, " ", csv_text(&s->rows, i, "setting")));
 	row->network = number_of(&c->network, *counts_as ? counts_as : network);
 	row->cycles = latency_ms * 1e3 * clock_mhz;
+	row->power = power_of(&s->measured, at, latency_ms);
 	work_of(&net, row->work, &c->arena);
 	c->n_rows++;
 }
@@ -180,11 +194,43 @@ static void load_published(struct calibration *c, const struct sources *s)
 
 /* ---- errors ---------------------------------------------------------------------------- */
 
+/* The energy of a network that is left out: its latency times the power of other networks on that
+ * board, both predicted. @shape: as fit_leave_one_out(). */
+static void leave_one_out(struct calibration *c, const double *shape)
+{
+	c->error = ARENA_NEW(&c->arena, double, c->n_rows);
+	c->energy_error = ARENA_NEW(&c->arena, double, c->n_rows);
+	fit_leave_one_out(c->row, c->n_rows, c->setting.n, shape, c->error, &c->arena);
+	for (size_t i = 0; i < c->n_rows; i++) {
+		const struct fit_row *row = &c->row[i];
+		double power = fit_power(c->row, c->n_rows, row->setting, row->network, &c->arena);
+
+		c->energy_error[i] =
+			row->power > 0 ? (1 + c->error[i]) * power / row->power - 1 : NAN;
+	}
+}
+
 /* Of one group, over its networks: a network's error is the mean over its rows. */
 struct report {
 	size_t rows, networks;
 	double mean, worst, rank;
+	double energy; /* mean over rows; NAN where no energy was measured */
 };
+
+/* Mean over rows of a group, of one of its settings where @setting is not NULL. */
+static double mean_energy_error(const struct calibration *c, size_t group, const size_t *setting)
+{
+	double sum = 0, rows = 0;
+
+	for (size_t i = 0; i < c->n_rows; i++) {
+		if (c->row[i].group != group || isnan(c->energy_error[i]) ||
+		    (setting && c->row[i].setting != *setting))
+			continue;
+		sum += fabs(c->energy_error[i]);
+		rows++;
+	}
+	return sum / rows;
+}
 
 static struct report report_of(struct calibration *c, size_t group)
 {
@@ -214,6 +260,7 @@ static struct report report_of(struct calibration *c, size_t group)
 		}
 	}
 	r.mean /= (double)r.networks;
+	r.energy = mean_energy_error(c, group, NULL);
 	r.rank = rank_correlation(measured, predicted, r.rows, &c->arena);
 	arena_rewind(&c->arena, mark);
 	return r;
@@ -221,15 +268,21 @@ static struct report report_of(struct calibration *c, size_t group)
 
 static void print_errors(struct calibration *c)
 {
-	printf("\nleave one network out              rows networks    mean   worst    rank\n");
+	printf("\nleave one network out              rows networks    mean   worst    rank  "
+	       "energy\n");
 	for (size_t g = 0; g < c->group.n; g++) {
 		struct report r = report_of(c, g);
 
-		if (r.networks > 1)
-			printf("%-34s %4zu %8zu %5.1f %% %5.1f %% %7.3f\n", c->group.name[g],
-			       r.rows, r.networks, 100 * r.mean, 100 * r.worst, r.rank);
-		else
+		if (r.networks < 2) {
 			printf("%-34s one network: no error\n", c->group.name[g]);
+			continue;
+		}
+		printf("%-34s %4zu %8zu %5.1f %% %5.1f %% %7.3f", c->group.name[g], r.rows,
+		       r.networks, 100 * r.mean, 100 * r.worst, r.rank);
+		if (isnan(r.energy))
+			printf("       -\n");
+		else
+			printf(" %5.1f %%\n", 100 * r.energy);
 	}
 }
 
@@ -267,32 +320,42 @@ static void print_rate_names(const char *title)
 
 /* ---- the repository's targets ------------------------------------------------------------ */
 
-/* The targets' table names group and setting; an empty setting is the mean board. */
+static void say_source(const struct report *r, const char *about, struct target_fit *fit)
+{
+	snprintf(fit->latency_source, sizeof fit->latency_source,
+		 "mean error when one of %zu networks was left out (worst %.0f %%); %s",
+		 r->networks, 100 * r->worst, about);
+}
+
+/* The targets' table names group and setting, and says something of the energy where it was
+ * measured on the target's own board. */
 static void write_published(struct calibration *c, const struct sources *s, const struct csv *list,
 			    const double shape[MCU_N_RATES])
 {
-	double *factor = ARENA_NEW(&c->arena, double, c->setting.n), rate[MCU_N_RATES];
+	double *factor = ARENA_NEW(&c->arena, double, c->setting.n);
 	struct nasc_err err = { 0 };
 
 	for (size_t i = 0; i < list->n_rows; i++) {
 		const char *group = csv_text(list, i, "group");
 		const char *setting = csv_text(list, i, "setting");
+		const char *energy = csv_text(list, i, "energy");
 		const char *name = joined(&c->arena, csv_text(list, i, "target"), "", ".yaml");
 		size_t g = number_of(&c->group, group);
+		size_t b = number_of(&c->setting, joined(&c->arena, group, " ", setting));
 		struct report r = report_of(c, g);
-		double f = 1;
-		char source[256];
+		struct target_fit fit = { .latency_error = r.mean };
 
-		fit_group(c->row, c->n_rows, g, c->setting.n, shape, rate, factor, &c->arena);
-		if (*setting)
-			f = factor[number_of(&c->setting, joined(&c->arena, group, " ", setting))];
+		fit_group(c->row, c->n_rows, g, c->setting.n, shape, fit.rate, factor, &c->arena);
 		for (size_t k = 0; k < MCU_N_RATES; k++)
-			rate[k] *= f;
-		snprintf(source, sizeof source,
-			 "mean error when one of %zu networks was left out (worst %.0f %%); %s",
-			 r.networks, 100 * r.worst, csv_text(list, i, "about"));
-		must(target_write_rates(joined(&c->arena, s->targets, "/", name), rate, r.mean,
-					source, &c->arena, &err),
+			fit.rate[k] *= factor[b];
+		say_source(&r, csv_text(list, i, "about"), &fit);
+		if (*energy) {
+			fit.power = fit_power(c->row, c->n_rows, b, SIZE_MAX, &c->arena);
+			fit.energy_error = mean_energy_error(c, g, &b);
+			snprintf(fit.energy_source, sizeof fit.energy_source,
+				 "mean error when a network was left out; %s", energy);
+		}
+		must(target_write(joined(&c->arena, s->targets, "/", name), &fit, &c->arena, &err),
 		     &err);
 		printf("wrote %s\n", name);
 	}
@@ -317,8 +380,7 @@ static int published(const char *path, bool write)
 		      &targets, &err),
 	     &err);
 	load_published(&c, &s);
-	c.error = ARENA_NEW(&c.arena, double, c.n_rows);
-	fit_leave_one_out(c.row, c.n_rows, c.setting.n, NULL, c.error, &c.arena);
+	leave_one_out(&c, NULL);
 	print_errors(&c);
 	fit_shape(c.row, c.n_rows, c.setting.n, shape, &c.arena);
 	print_rate_names("cycles");
@@ -367,6 +429,7 @@ static void load_own(struct calibration *c, const char *path, double clock)
 		must(network_load(file, &c->arena, &net, &err), &err);
 		row->network = number_of(&c->network, file);
 		row->cycles = latency_ms / 1e3 * clock;
+		row->power = power_of(&csv, c->n_rows, latency_ms);
 		work_of(&net, row->work, &c->arena);
 	}
 }
@@ -378,8 +441,8 @@ static int own(const char *path, const char *target, bool write)
 	struct nasc_err err = { 0 };
 	struct costmodel model;
 	struct report r;
-	double shape[MCU_N_RATES], rate[MCU_N_RATES], clock, factor;
-	char source[256];
+	struct target_fit fit = { .power = 0 };
+	double shape[MCU_N_RATES], clock, factor;
 
 	must(target_open(&model, ".", target, &c.arena, &err), &err);
 	if (strcmp(model.ops->name, "mcu") != 0)
@@ -392,23 +455,27 @@ static int own(const char *path, const char *target, bool write)
 			       target),
 		     &err);
 	load_own(&c, path, clock);
-	c.error = ARENA_NEW(&c.arena, double, c.n_rows);
-	fit_leave_one_out(c.row, c.n_rows, 1, shape, c.error, &c.arena);
+	leave_one_out(&c, shape);
 	print_errors(&c);
 	r = report_of(&c, 0);
 	if (r.networks > 1)
 		print_networks(&c, 0);
-	fit_group(c.row, c.n_rows, 0, 1, shape, rate, &factor, &c.arena);
+	fit_group(c.row, c.n_rows, 0, 1, shape, fit.rate, &factor, &c.arena);
 	for (size_t k = 0; k < MCU_N_RATES; k++)
-		rate[k] *= factor;
+		fit.rate[k] *= factor;
 	print_rate_names("cycles");
 	print_rates("before", shape);
-	print_rates("fitted", rate);
-	snprintf(source, sizeof source,
-		 "mean error when one of %zu networks was left out (worst %.0f %%); own board",
-		 r.networks, 100 * r.worst);
+	print_rates("fitted", fit.rate);
+	fit.latency_error = r.mean;
+	say_source(&r, "own board", &fit);
+	if (!isnan(r.energy)) {
+		fit.power = fit_power(c.row, c.n_rows, 0, SIZE_MAX, &c.arena);
+		fit.energy_error = r.energy;
+		snprintf(fit.energy_source, sizeof fit.energy_source, "own board");
+		printf("power %.3g mW\n", 1e3 * fit.power);
+	}
 	if (write && r.networks > 1)
-		must(target_write_rates(target, rate, r.mean, source, &c.arena, &err), &err);
+		must(target_write(target, &fit, &c.arena, &err), &err);
 	else if (write)
 		must(nasc_fail(&err, NASC_DATA,
 			       "%s: 2 networks or more are right, the error is that of one the "

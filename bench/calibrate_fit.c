@@ -3,6 +3,7 @@
 #include <lapacke.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SWEEPS	    20	 /* rates and factors in turn; further ones change the fourth digit */
@@ -299,6 +300,30 @@ void fit_leave_one_out(const struct fit_row *row, size_t n, size_t n_settings, c
 		if (first)
 			leave_out(row, n, n_settings, row[i].network, shape, error, scratch);
 	}
+}
+
+static int ascending(const void *x, const void *y)
+{
+	double a = *(const double *)x, b = *(const double *)y;
+
+	return (a > b) - (a < b);
+}
+
+double fit_power(const struct fit_row *row, size_t n, size_t setting, size_t out,
+		 struct arena *scratch)
+{
+	struct arena_mark mark = arena_mark(scratch);
+	double *power = ARENA_NEW(scratch, double, n + 1), median = NAN;
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (row[i].setting == setting && row[i].network != out && row[i].power > 0)
+			power[k++] = row[i].power;
+	qsort(power, k, sizeof *power, ascending);
+	if (k > 0)
+		median = (power[(k - 1) / 2] + power[k / 2]) / 2;
+	arena_rewind(scratch, mark);
+	return median;
 }
 
 static void ranks(const double *x, size_t n, double *rank)

@@ -17,6 +17,7 @@ struct fit_row {
 	size_t group, setting, network; /* network: what is left out together */
 	double work[MCU_N_RATES];	/* of the whole network */
 	double cycles;			/* measured, > 0 */
+	double power;			/* energy over latency [W]; 0 where it was not measured */
 };
 
 /* min |A x - b| subject to x >= 0: Lawson and Hanson, Solving Least Squares Problems, 1974,
@@ -44,6 +45,11 @@ double fit_cycles(const double rate[MCU_N_RATES], const double work[MCU_N_RATES]
  * taken as given. */
 void fit_leave_one_out(const struct fit_row *row, size_t n, size_t n_settings, const double *shape,
 		       double *error, struct arena *scratch);
+
+/* The median power [W] of @setting's rows but those of network @out; NAN where none is left whose
+ * power was measured. */
+double fit_power(const struct fit_row *row, size_t n, size_t setting, size_t out,
+		 struct arena *scratch);
 
 /* Spearman's, equal values at their mean rank. */
 double rank_correlation(const double *x, const double *y, size_t n, struct arena *scratch);

@@ -31,24 +31,29 @@ void target_rates(const struct costmodel *target, double rate[MCU_N_RATES], doub
 	*clock = real_of(target, "clock");
 }
 
-static bool is_of_fit(const char *line)
+static bool is_of_fit(const char *line, bool energy)
 {
-	return strncmp(line, "cycles_", 7) == 0 || strncmp(line, "latency_", 8) == 0;
+	return strncmp(line, "cycles_", 7) == 0 || strncmp(line, "latency_", 8) == 0 ||
+	       (energy && (strncmp(line, "power:", 6) == 0 || strncmp(line, "energy_", 7) == 0));
 }
 
-static void write_lines(FILE *fp, const double rate[MCU_N_RATES], double error, const char *source)
+static void write_lines(FILE *fp, const struct target_fit *fit)
 {
 	for (size_t r = 0; r < MCU_N_RATES; r++)
 		fprintf(fp, "%s: %.*f\n", rate_key[r],
-			rate[r] < 10	? 2
-			: rate[r] < 100 ? 1
-					: 0,
-			rate[r]);
-	fprintf(fp, "latency_error: %.1f %%\nlatency_source: \"%s\"\n", 100 * error, source);
+			fit->rate[r] < 10    ? 2
+			: fit->rate[r] < 100 ? 1
+					     : 0,
+			fit->rate[r]);
+	fprintf(fp, "latency_error: %.1f %%\nlatency_source: \"%s\"\n", 100 * fit->latency_error,
+		fit->latency_source);
+	if (fit->power > 0)
+		fprintf(fp, "power: %.3g mW\nenergy_error: %.1f %%\nenergy_source: \"%s\"\n",
+			1e3 * fit->power, 100 * fit->energy_error, fit->energy_source);
 }
 
-enum nasc_status target_write_rates(const char *path, const double rate[MCU_N_RATES], double error,
-				    const char *source, struct arena *scratch, struct nasc_err *err)
+enum nasc_status target_write(const char *path, const struct target_fit *fit, struct arena *scratch,
+			      struct nasc_err *err)
 {
 	struct arena_mark mark = arena_mark(scratch);
 	struct file_out out;
@@ -63,10 +68,10 @@ enum nasc_status target_write_rates(const char *path, const double rate[MCU_N_RA
 		status = file_begin(&out, path, err);
 	if (!status) {
 		for (char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-			if (!is_of_fit(line)) {
+			if (!is_of_fit(line, fit->power > 0)) {
 				fprintf(out.fp, "%.*s\n", (int)strcspn(line, "\n"), line);
 			} else if (!written) {
-				write_lines(out.fp, rate, error, source);
+				write_lines(out.fp, fit);
 				written = true;
 			}
 		}

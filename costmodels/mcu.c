@@ -30,7 +30,7 @@ struct mcu_cfg {
 	int64_t memory, patches;
 	bool count_input, inplace_depthwise, fused_add;
 	double cycles[MCU_N_RATES];
-	double latency_error, energy_per_mac;
+	double latency_error, power, energy_error;
 	const char *latency_source, *energy_source;
 };
 
@@ -79,12 +79,14 @@ static const struct cfg_field fields[] = {
 	CFG_BOOL_FIELD(struct mcu_cfg, fused_add, "false",
 		       "a convolution that ends a residual block adds onto the block's input; of "
 		       "memory: ideal"),
-	CFG_REAL_FIELD(struct mcu_cfg, energy_per_mac, "0", 0, 1, UNIT_JOULE, "J",
-		       "energy per MAC; 0: not known"),
 	CFG_REAL_FIELD(struct mcu_cfg, latency_error, "0", 0, 10, UNIT_FRACTION, "fraction",
 		       "mean relative error of the latency on a network that the rates were not "
 		       "fitted to; 0: not known"),
 	CFG_STRING_FIELD(struct mcu_cfg, latency_source, "", "where the rates come from"),
+	CFG_REAL_FIELD(struct mcu_cfg, power, "0", 0, 1e3, UNIT_WATT, "W",
+		       "power while a network runs; 0: not known"),
+	CFG_REAL_FIELD(struct mcu_cfg, energy_error, "0", 0, 10, UNIT_FRACTION, "fraction",
+		       "as latency_error, of the energy"),
 	CFG_STRING_FIELD(struct mcu_cfg, energy_source, "", "where the energy comes from"),
 	MCU_RATES(RATE) CFG_END,
 };
@@ -210,8 +212,8 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	const struct mcu *mcu = m->cfg;
 	const struct mcu_cfg *cfg = &mcu->cfg;
 	double s_per_cycle = mcu->has_latency ? 1 / cfg->clock : NAN;
-	double joule_per_mac = cfg->energy_per_mac > 0 ? cfg->energy_per_mac : NAN;
-	double cycles = 0, macs = 0;
+	double joule_per_cycle = cfg->power > 0 ? cfg->power * s_per_cycle : NAN;
+	double cycles = 0;
 	uint64_t flash = 0;
 	struct plan p;
 
@@ -220,18 +222,17 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	if (out->per_op)
 		memset(out->per_op, 0, net->n_ops * N_METRICS * sizeof *out->per_op);
 	for (size_t i = 0; i < p.d.net.n_ops; i++) {
-		double op_macs = plan_macs(&p, i), c = plan_cycles(&p, cfg, i);
+		double c = plan_cycles(&p, cfg, i);
 		uint64_t f = op_flash(cfg, &p.d.net, i);
 
 		cycles += c;
-		macs += op_macs;
 		flash += f;
 		if (out->per_op) {
 			double *row = out->per_op + p.d.row[i] * N_METRICS;
 
 			row[FLASH] = (double)f;
 			row[LATENCY] = c * s_per_cycle;
-			row[ENERGY] = op_macs * joule_per_mac;
+			row[ENERGY] = c * joule_per_cycle;
 		}
 	}
 	for (size_t i = 0; out->per_op && i < net->n_ops; i++)
@@ -241,7 +242,7 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	out->value[SRAM] = (double)mcu_parts_peak(&p.parts);
 	out->value[FLASH] = (double)flash + cfg->code;
 	out->value[LATENCY] = cycles * s_per_cycle;
-	out->value[ENERGY] = macs * joule_per_mac;
+	out->value[ENERGY] = cycles * joule_per_cycle;
 	out->value[GRID] = out->value[PATCHED] = NAN;
 	if (cfg->patches > 1) {
 		out->value[GRID] = (double)p.schedule.grid;
@@ -303,11 +304,18 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 
 /* ---- target ------------------------------------------------------------------- */
 
+/* "" where the error is not known. */
+static const char *plus_minus(double error, char *buf, size_t n)
+{
+	snprintf(buf, n, error > 0 ? ", +- %.2g %%" : "", 100 * error);
+	return buf;
+}
+
 static void write_provenance(struct mcu *mcu)
 {
 	const struct mcu_cfg *cfg = &mcu->cfg;
 	size_t size = sizeof mcu->provenance[0];
-	char error[32] = "";
+	char error[32];
 
 	snprintf(mcu->provenance[SRAM], size, "%s", mcu_memory_provenance[cfg->memory]);
 	if (cfg->memory == MCU_IDEAL)
@@ -321,15 +329,14 @@ static void write_provenance(struct mcu *mcu)
 	snprintf(mcu->provenance[FLASH], size,
 		 "predicted: weights and biases counted, code of %.60s assumed constant",
 		 cfg->runtime);
-	if (cfg->latency_error > 0)
-		snprintf(error, sizeof error, ", +- %.2g %%", 100 * cfg->latency_error);
 	snprintf(mcu->provenance[LATENCY], size, "predicted: cycles by operator type%s, %.180s",
-		 error,
+		 plus_minus(cfg->latency_error, error, sizeof error),
 		 mcu->has_latency ? *cfg->latency_source ? cfg->latency_source
 							 : "source of the rates not stated"
 				  : "rates not known for this target");
-	snprintf(mcu->provenance[ENERGY], size, "predicted: energy per MAC, %.180s",
-		 cfg->energy_per_mac > 0
+	snprintf(mcu->provenance[ENERGY], size, "predicted: latency times power%s, %.180s",
+		 plus_minus(cfg->energy_error, error, sizeof error),
+		 mcu->has_latency && cfg->power > 0
 			 ? *cfg->energy_source ? cfg->energy_source : "source not stated"
 			 : "not known for this target");
 }

@@ -423,6 +423,7 @@ ParameterizedTestParameters(units, parse)
 		{ "12 mJ", UNIT_JOULE, 0.012 },
 		{ "216 MHz", UNIT_HERTZ, 216e6 },
 		{ "1.2GHz", UNIT_HERTZ, 1.2e9 },
+		{ "45 mW", UNIT_WATT, 0.045 },
 		{ "0.35", UNIT_FRACTION, 0.35 },
 		{ "35 %", UNIT_FRACTION, 0.35 },
 		{ "12%", UNIT_FRACTION, 0.12 },
@@ -512,6 +513,7 @@ ParameterizedTestParameters(units, format)
 		{ -0.02, UNIT_SECOND, "-20 ms" },
 		{ 0.00334, UNIT_JOULE, "3.34 mJ" },
 		{ 216e6, UNIT_HERTZ, "216 MHz" },
+		{ 0.045, UNIT_WATT, "45 mW" },
 		{ 0.935, UNIT_FRACTION, "93.50 %" },
 		{ 1, UNIT_FRACTION, "100.00 %" },
 		{ 0.00071, UNIT_FRACTION, "0.07 %" },
@@ -542,7 +544,7 @@ ParameterizedTest(struct format_case *c, units, format)
 
 Test(units, symbols)
 {
-	static const char *const want[] = { "1", "1", "byte", "s", "J", "Hz" };
+	static const char *const want[] = { "1", "1", "byte", "s", "J", "Hz", "W" };
 
 	for (enum unit_dim d = UNIT_NONE; d < UNIT_DIM_COUNT; d++)
 		cr_assert_str_eq(unit_symbol(d), want[d]);

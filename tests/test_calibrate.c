@@ -194,6 +194,25 @@ Test(calibrate, errors_are_of_networks_not_seen)
 	arena_free(&a);
 }
 
+/* By hand: medians of 1 2 4, of 2 4 and of 3 alone; rows without a measured power do not count. */
+Test(calibrate, power_by_hand)
+{
+	static const struct fit_row row[] = {
+		{ .setting = 0, .network = 0, .power = 4 },
+		{ .setting = 0, .network = 1, .power = 1 },
+		{ .setting = 0, .network = 2, .power = 2 },
+		{ .setting = 1, .network = 1, .power = 3 },
+		{ .setting = 0, .network = 3, .power = 0 },
+	};
+	struct arena a = { 0 };
+
+	cr_expect_eq(fit_power(row, 5, 0, 9, &a), 2);
+	cr_expect_eq(fit_power(row, 5, 0, 1, &a), 3);
+	cr_expect_eq(fit_power(row, 5, 1, 0, &a), 3);
+	cr_expect(isnan(fit_power(row, 5, 1, 1, &a)));
+	arena_free(&a);
+}
+
 /* By hand: sum of squared differences of ranks 2 of 4 rows, 1 - 6 * 2 / (4 * 15); with a tie,
  * covariance 1.5 over the root of 1.5 * 2. */
 Test(calibrate, ranks_by_hand)

@@ -67,14 +67,14 @@ Test(costs, mcu_by_hand)
 		  "model: mcu\nsummary: s\nruntime: hand\nclock: 1 kHz\nsram: 1 KiB\nflash: 2 KiB\n"
 		  "code: 100\nchannel_bytes: 8\ncycles_conv: 1\ncycles_pointwise: 1\n"
 		  "cycles_depthwise: 1\ncycles_dense: 1\ncycles_output: 10\ncycles_layer: 100\n"
-		  "energy_per_mac: 2 nJ\n",
+		  "power: 2 mW\n",
 		  &a);
 	cr_assert_str_eq(m.model, "mcu/hand");
 	cost_of(&m, &net, &a, &c);
 	cr_assert_eq(c.value[0], 150);
 	cr_assert_eq(c.value[1], 400 + 7 * 8 + 100);
 	cr_assert_float_eq(c.value[2], 3.33, 1e-12);
-	cr_assert_float_eq(c.value[3], 4.2e-6, 1e-18);
+	cr_assert_float_eq(c.value[3], 3.33 * 2e-3, 1e-15);
 	cr_assert_eq(row[1 * 6], 150);
 	cr_assert_eq(row[4 * 6], 103);
 	cr_assert_float_eq(row[1 * 6 + 2], 2.9, 1e-12);
