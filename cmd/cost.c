@@ -11,6 +11,8 @@
 struct bill {
 	struct costmodel model;
 	struct cost cost;
+	struct cost_schedule *schedule; /* with --schedules */
+	uint32_t n_schedules;
 };
 
 static void print_figures(const struct bill *b, struct table *t)
@@ -125,6 +127,40 @@ static void write_scores(const struct bill *b, struct json_writer *w)
 	json_end(w);
 }
 
+static void write_layers(const struct network *net, const struct bill *b, struct json_writer *w)
+{
+	size_t n = b->model.ops->n_metrics;
+
+	json_list(w, "operators");
+	for (size_t op = 0; op < net->n_ops; op++) {
+		json_object(w, NULL);
+		json_string(w, "kind", net_kind_name(net->op[op].kind));
+		for (size_t i = 0; i < n; i++)
+			if (b->model.ops->metric[i].per_op)
+				json_real(w, b->model.ops->metric[i].key,
+					  b->cost.per_op[op * n + i]);
+		json_end(w);
+	}
+	json_end(w);
+}
+
+static void write_schedules(const struct bill *b, struct json_writer *w)
+{
+	json_list(w, "schedules");
+	for (uint32_t i = 0; i < b->n_schedules; i++) {
+		const struct cost_schedule *s = &b->schedule[i];
+
+		json_object(w, NULL);
+		json_u64(w, "patch_grid", s->grid);
+		json_u64(w, "patched", s->op);
+		json_u64(w, "sram_bytes", s->sram_bytes);
+		json_real(w, "macs", s->macs);
+		json_real(w, "latency_s", s->latency_s);
+		json_end(w);
+	}
+	json_end(w);
+}
+
 static void write_json(const struct network *net, const struct bill *b, size_t n_bills, bool layers)
 {
 	struct json_writer w;
@@ -138,21 +174,10 @@ static void write_json(const struct network *net, const struct bill *b, size_t n
 		json_object(&w, NULL);
 		json_string(&w, "target", *b[k].model.target ? b[k].model.target : NULL);
 		write_scores(&b[k], &w);
-		if (layers) {
-			json_list(&w, "operators");
-			for (size_t op = 0; op < net->n_ops; op++) {
-				json_object(&w, NULL);
-				json_string(&w, "kind", net_kind_name(net->op[op].kind));
-				for (size_t i = 0; i < b[k].model.ops->n_metrics; i++)
-					if (b[k].model.ops->metric[i].per_op)
-						json_real(&w, b[k].model.ops->metric[i].key,
-							  b[k].cost.per_op
-								  [op * b[k].model.ops->n_metrics +
-								   i]);
-				json_end(&w);
-			}
-			json_end(&w);
-		}
+		if (layers)
+			write_layers(net, &b[k], &w);
+		if (b[k].n_schedules)
+			write_schedules(&b[k], &w);
 		json_end(&w);
 	}
 	json_end(&w);
@@ -243,9 +268,6 @@ static enum nasc_status draw_memory(const struct network *net, const struct cost
 {
 	struct cost_memory memory;
 
-	if (!m->ops->memory)
-		return nasc_fail(err, NASC_USAGE, "--memory-plan: %s has no memory of activations",
-				 m->target);
 	m->ops->memory(m, net, arena, &memory);
 	if (memory_plot(net, m, &memory, path, err))
 		return nasc_wrap(err, "--memory-plan");
@@ -253,46 +275,49 @@ static enum nasc_status draw_memory(const struct network *net, const struct cost
 	return NASC_OK;
 }
 
-static void print_schedules(const struct cost_schedule *s, uint32_t n)
+static void print_schedules(const struct bill *b)
 {
 	struct table *t = table_new(5);
 	static const char *const head[] = { "parts", "up to operator", "sram", "macs", "latency" };
+	const struct cost_schedule *first = b->schedule;
 	char text[64];
 
 	for (size_t i = 0; i < 5; i++)
 		table_cell(t, true, head[i]);
-	for (uint32_t i = 0; i < n; i++) {
-		snprintf(text, sizeof text, "%u x %u", s[i].grid, s[i].grid);
-		table_cell(t, true, s[i].op ? text : "none");
-		snprintf(text, sizeof text, "%u", s[i].op);
-		table_cell(t, true, s[i].op ? text : "-");
+	for (uint32_t i = 0; i < b->n_schedules; i++) {
+		const struct cost_schedule *s = &b->schedule[i];
+
+		snprintf(text, sizeof text, "%u x %u", s->grid, s->grid);
+		table_cell(t, true, s->op ? text : "none");
+		snprintf(text, sizeof text, "%u", s->op);
+		table_cell(t, true, s->op ? text : "-");
 		table_cell(t, true,
-			   unit_format((double)s[i].sram_bytes, UNIT_BYTE, text, sizeof text));
-		snprintf(text, sizeof text, "%+.1f %%", 100 * (s[i].macs / s[0].macs - 1));
+			   unit_format((double)s->sram_bytes, UNIT_BYTE, text, sizeof text));
+		snprintf(text, sizeof text, "%+.1f %%",
+			 100 * (s->macs - first->macs) / fmax(first->macs, 1));
 		table_cell(t, true, text);
 		snprintf(text, sizeof text, "%+.1f %%",
-			 100 * (s[i].latency_s / s[0].latency_s - 1));
-		table_cell(t, true, isnan(s[i].latency_s) ? "unknown" : text);
+			 100 * (s->latency_s / first->latency_s - 1));
+		table_cell(t, true, isnan(s->latency_s) ? "unknown" : text);
 	}
 	putchar('\n');
 	table_print(t, stdout);
 	table_free(t);
-	if (n == 1)
-		puts("Running the first operators in parts needs no less SRAM than layer by "
-		     "layer.");
+	if (b->n_schedules == 1)
+		puts("In parts it needs no less SRAM than layer by layer.");
 }
 
-static enum nasc_status list_schedules(const struct network *net, const struct costmodel *m,
+static enum nasc_status list_schedules(const struct network *net, struct bill *b,
 				       struct arena *arena, struct nasc_err *err)
 {
-	struct cost_schedule *list;
-	uint32_t n;
-
-	if (!m->ops->schedules)
+	b->n_schedules = b->model.ops->schedules
+				 ? b->model.ops->schedules(&b->model, net, arena, &b->schedule)
+				 : 0;
+	if (!b->n_schedules)
 		return nasc_fail(err, NASC_USAGE,
-				 "--schedules: %s has but one way to run a network", m->target);
-	n = m->ops->schedules(m, net, arena, &list);
-	print_schedules(list, n);
+				 "--schedules: %s has but one way to run a network; 'patches' of a "
+				 "target gives it more",
+				 b->model.target);
 	return NASC_OK;
 }
 
@@ -317,11 +342,16 @@ static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, stru
 				 "--layers: %zu columns, at most %d fit a table: fewer targets at "
 				 "once, or --json",
 				 layer_columns(bill, n), TABLE_MAX_COLUMNS);
+	if (picture && !bill[n - 1].model.ops->memory)
+		return nasc_fail(err, NASC_USAGE, "--memory-plan: %s has no memory of activations",
+				 bill[n - 1].model.target);
 	if (file && save(&net, file, err))
 		return err->code;
 	for (size_t i = 0; i < n; i++)
 		if (cost_one(&bill[i], &net, layers, arena, err))
 			return err->code;
+	if (ways && list_schedules(&net, &bill[n - 1], arena, err))
+		return err->code;
 	if (cmd_flag(a, "json")) {
 		write_json(&net, bill, n, layers);
 	} else {
@@ -330,10 +360,10 @@ static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, stru
 			putchar('\n');
 			print_layers(&net, bill, n);
 		}
+		if (ways)
+			print_schedules(&bill[n - 1]);
 	}
-	if (picture && draw_memory(&net, &bill[n - 1].model, picture, arena, err))
-		return err->code;
-	return ways ? list_schedules(&net, &bill[n - 1].model, arena, err) : NASC_OK;
+	return picture ? draw_memory(&net, &bill[n - 1].model, picture, arena, err) : NASC_OK;
 }
 
 static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)

@@ -78,7 +78,7 @@ struct costmodel_ops {
 	void (*memory)(const struct costmodel *m, const struct network *net, struct arena *a,
 		       struct cost_memory *out);
 	/* Every schedule of a network for which no other needs less SRAM and no more time, by
-	 * SRAM, the most first; list in @a. NULL: it has but one. */
+	 * SRAM, the most first; list in @a. NULL, or 0: the target has but one. */
 	uint32_t (*schedules)(const struct costmodel *m, const struct network *net, struct arena *a,
 			      struct cost_schedule **list);
 	/* "predicted: …": where the figure of metric @i comes from and how far to

@@ -278,6 +278,8 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 	struct plan p;
 	uint32_t n, kept = 0;
 
+	if (mcu->cfg.patches == 1)
+		return 0;
 	deployed_init(&p.d, net, a);
 	n = list_schedules(m, &p.d.net, 0, a, &list);
 	*out = ARENA_NEW(a, struct cost_schedule, n);

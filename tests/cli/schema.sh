@@ -48,6 +48,8 @@ invalid "results: another unit is found" results bad.json
 valid "cost" cost cost.json
 "$nasc" cost net.json --target zynq7020 --json --layers >cost.json
 valid "cost with layers" cost cost.json
+"$nasc" cost net.json --target stm32h743-tinyengine --json --schedules >cost.json
+valid "cost with schedules" cost cost.json
 "$nasc" pareto last.json --json >front.json
 python3 -m json.tool front.json >/dev/null 2>faults
 is "pareto --json is JSON" $? 0
