@@ -384,16 +384,16 @@ void results_bounds(const struct results *r, bool several, struct costmodel *m)
 
 	cJSON_ArrayForEach(item, list)
 	{
-		char key[64], name[128];
-		double value;
+		const char *text = cJSON_IsString(item) ? item->valuestring : "";
+		const char *sign = strstr(text, " <= ");
+		double value = sign ? strtod(sign + 4, NULL) : 0;
+		char name[128];
 
-		if (!cJSON_IsString(item) ||
-		    sscanf(item->valuestring, "%63s <= %lf", key, &value) != 2)
-			continue;
 		for (size_t i = 0; i < m->ops->n_metrics; i++) {
 			snprintf(name, sizeof name, "%s%s%s", several ? m->target : "",
 				 several ? "." : "", m->ops->metric[i].key);
-			if (!strcmp(key, name) && value > 0 &&
+			if (value > 0 && strlen(name) == (size_t)(sign - text) &&
+			    !strncmp(text, name, strlen(name)) &&
 			    (m->within[i] == 0 || value < m->within[i]))
 				m->within[i] = value;
 		}
