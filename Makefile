@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 BUILD ?= build
 
 BUILD_PACKAGES = gcc libc6-dev make meson ninja-build pkg-config libyaml-dev libcjson-dev \
-	libsqlite3-dev libdnnl-dev zlib1g-dev liblapacke-dev
+	libsqlite3-dev libdnnl-dev zlib1g-dev liblapacke-dev libprotobuf-c-dev protobuf-c-compiler
 DEMO_PACKAGES = $(BUILD_PACKAGES) dataset-fashion-mnist
 TEST_PACKAGES = $(DEMO_PACKAGES) g++ libcriterion-dev libpcg-cpp-dev python3 python3-jsonschema
 

@@ -387,10 +387,12 @@ static const struct cmd_option options[] = {
 	{ "json", NULL, "machine-readable, SI units" },
 	{ .name = NULL }
 };
-const struct cmd cmd_cost = { .name = "cost",
-			      .args = "NETWORK.json | RESULTS.json --id N",
-			      .summary = "say what one network costs on a board or device",
-			      .min_args = 1,
-			      .max_args = 1,
-			      .option = options,
-			      .run = run };
+const struct cmd cmd_cost = {
+	.name = "cost",
+	.args = "NETWORK.json | MODEL.tflite | MODEL.onnx | RESULTS.json --id N",
+	.summary = "say what one network costs on a board or device",
+	.min_args = 1,
+	.max_args = 1,
+	.option = options,
+	.run = run
+};

@@ -10,10 +10,11 @@
 #define MODEL_MAX_BYTES ((size_t)1 << 30)
 #define HEAD_BYTES	8 /* enough to tell a format by */
 
-enum format { FORMAT_JSON, FORMAT_TFLITE };
+enum format { FORMAT_JSON, FORMAT_TFLITE, FORMAT_ONNX };
 
 static enum format format_of(const char *path)
 {
+	const char *dot = strrchr(path, '.');
 	FILE *fp = fopen(path, "rbe");
 	char head[HEAD_BYTES];
 	size_t n;
@@ -22,7 +23,9 @@ static enum format format_of(const char *path)
 		return FORMAT_JSON; /* whose reader says why */
 	n = fread(head, 1, sizeof head, fp);
 	fclose(fp);
-	return tflite_is(head, n) ? FORMAT_TFLITE : FORMAT_JSON;
+	if (tflite_is(head, n))
+		return FORMAT_TFLITE;
+	return dot && strcmp(dot, ".onnx") == 0 ? FORMAT_ONNX : FORMAT_JSON;
 }
 
 bool network_is_foreign(const char *path)
@@ -39,8 +42,8 @@ static void name_by_path(struct network *net, const char *path)
 	import_name(net, stem, dot ? (size_t)(dot - stem) : strlen(stem));
 }
 
-static enum nasc_status load_foreign(const char *path, struct arena *a, struct network *out,
-				     struct nasc_err *err)
+static enum nasc_status load_foreign(const char *path, enum format format, struct arena *a,
+				     struct network *out, struct nasc_err *err)
 {
 	struct arena scratch = { 0 };
 	enum nasc_status st;
@@ -48,10 +51,14 @@ static enum nasc_status load_foreign(const char *path, struct arena *a, struct n
 	size_t n;
 
 	st = file_read(path, MODEL_MAX_BYTES, &scratch, &bytes, &n, err);
-	if (!st && (st = network_from_tflite(bytes, n, a, out, err)) != NASC_OK)
-		nasc_wrap(err, "%s", path);
-	if (!st)
-		name_by_path(out, path);
+	if (!st) {
+		st = format == FORMAT_TFLITE ? network_from_tflite(bytes, n, a, out, err)
+					     : network_from_onnx(bytes, n, a, out, err);
+		if (st)
+			nasc_wrap(err, "%s", path);
+		else
+			name_by_path(out, path);
+	}
 	arena_free(&scratch);
 	return st;
 }
@@ -72,6 +79,8 @@ static enum nasc_status load_json(const char *path, struct arena *a, struct netw
 enum nasc_status network_load(const char *path, struct arena *a, struct network *out,
 			      struct nasc_err *err)
 {
-	return network_is_foreign(path) ? load_foreign(path, a, out, err)
-					: load_json(path, a, out, err);
+	enum format format = format_of(path);
+
+	return format == FORMAT_JSON ? load_json(path, a, out, err)
+				     : load_foreign(path, format, a, out, err);
 }

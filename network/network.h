@@ -188,8 +188,12 @@ enum nasc_status network_from_json(const struct cJSON *json, struct arena *a, st
 enum nasc_status network_from_tflite(const void *bytes, size_t n, struct arena *a,
 				     struct network *out, struct nasc_err *err);
 
-/* A network of whichever format: TensorFlow Lite by its identifier; else JSON. NASC_DATA names
- * the file. */
+/* An ONNX model, with the same bounds; a batch of unknown size is one of 1. */
+enum nasc_status network_from_onnx(const void *bytes, size_t n, struct arena *a,
+				   struct network *out, struct nasc_err *err);
+
+/* A network of whichever format: TensorFlow Lite by its identifier; ONNX by the ending .onnx;
+ * else JSON. NASC_DATA names the file. */
 enum nasc_status network_load(const char *path, struct arena *a, struct network *out,
 			      struct nasc_err *err);
 /* Whether network_load() would take @path for another program's file. */

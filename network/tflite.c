@@ -368,7 +368,8 @@ static enum nasc_status read_pad(const struct call *c, struct nasc_err *err)
 		if (cell)
 			*cell = (uint32_t)v;
 	}
-	if (import_append(&c->r->net, &op, &x, 1, &x, err))
+	if ((op.pad_top || op.pad_left || op.pad_bottom || op.pad_right) &&
+	    import_append(&c->r->net, &op, &x, 1, &x, err))
 		return err->code;
 	return output_is(c, x, 0, err);
 }
