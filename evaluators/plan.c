@@ -203,7 +203,8 @@ static enum nasc_status nodes_make(struct lower *l, struct nasc_err *err)
 					 i);
 		if (net->op[i].kind == NET_UPSAMPLE && live[i])
 			return nasc_fail(err, NASC_CONFIG,
-					 "operator %u (upsample): it can be costed, not trained", i);
+					 "operator %u (upsample): it can be costed, not trained",
+					 i);
 		if (live[i] && !l->done[i])
 			node_of(l, i, x);
 	}
