@@ -279,7 +279,7 @@ enum nasc_status onnx_concat(const struct call *c, struct nasc_err *err)
 	if (onnx_axis(axis, x->rank) != 1)
 		return nasc_fail(err, NASC_DATA, "axis %lld, nasc joins along channels alone",
 				 (long long)axis);
-	return merge(c, NET_CONCAT, err);
+	return c->node->n_input == 1 ? onnx_same(c, err) : merge(c, NET_CONCAT, err);
 }
 
 static enum nasc_status unary(const struct call *c, enum net_kind kind, size_t rank,
