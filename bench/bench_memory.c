@@ -93,16 +93,17 @@ static double plan(const struct network *net, enum mcu_memory_model model, struc
 static double schedules(const struct network *net, struct arena *a, uint32_t *n)
 {
 	const struct mcu_memory_rules rules = { MCU_TINYENGINE, 8, true, true, false };
-	double *weight = ARENA_NEW(a, double, net->n_ops), best = 1e9;
+	struct mcu_effort *effort = ARENA_NEW(a, struct mcu_effort, net->n_ops);
+	double best = 1e9;
 
 	for (size_t i = 0; i < net->n_ops; i++)
-		weight[i] = (double)network_op_macs(net, i);
+		effort[i].output = (double)network_op_macs(net, i);
 	for (int i = 0; i < REPEATS; i++) {
 		struct arena_mark mark = arena_mark(a);
 		struct mcu_schedule *list;
 		double t = wall_s();
 
-		*n = mcu_schedules(net, &rules, 4, weight, 0, a, &list);
+		*n = mcu_schedules(net, &rules, 4, effort, 0, a, &list);
 		t = wall_s() - t;
 		best = t < best ? t : best;
 		arena_rewind(a, mark);

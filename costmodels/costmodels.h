@@ -77,8 +77,9 @@ struct costmodel_ops {
 	/* A picture of the SRAM that cost() counts; lists in @a. NULL: it has none. */
 	void (*memory)(const struct costmodel *m, const struct network *net, struct arena *a,
 		       struct cost_memory *out);
-	/* Every schedule of a network for which no other needs less SRAM and no more time, by
-	 * SRAM, the most first; list in @a. NULL, or 0: the target has but one. */
+	/* Layer by layer, and every other schedule of a network that needs less SRAM and for which
+	 * no other needs less SRAM and no more time; by SRAM, the most first; list in @a. NULL, or
+	 * 0: the target has but one. */
 	uint32_t (*schedules)(const struct costmodel *m, const struct network *net, struct arena *a,
 			      struct cost_schedule **list);
 	/* "predicted: …": where the figure of metric @i comes from and how far to

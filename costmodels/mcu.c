@@ -140,12 +140,14 @@ static uint32_t list_schedules(const struct costmodel *m, const struct network *
 	const struct mcu *mcu = m->cfg;
 	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
 	double grid = fmax(smaller((double)mcu->cfg.patches, m->within[GRID]), 1);
-	double *weight = ARENA_NEW(a, double, net->n_ops);
+	struct mcu_effort *effort = ARENA_NEW(a, struct mcu_effort, net->n_ops);
 
 	for (size_t i = 0; i < net->n_ops; i++)
-		weight[i] = mcu->has_latency ? op_cycles(&mcu->cfg, net, i, 1, 1)
-					     : (double)network_op_macs(net, i);
-	return mcu_schedules(net, &rules, (uint32_t)grid, weight, (uint64_t)enough, a, list);
+		effort[i] = mcu->has_latency
+				    ? (struct mcu_effort){ op_cycles(&mcu->cfg, net, i, 1, 0),
+							   op_cycles(&mcu->cfg, net, i, 0, 1) }
+				    : (struct mcu_effort){ (double)network_op_macs(net, i), 0 };
+	return mcu_schedules(net, &rules, (uint32_t)grid, effort, (uint64_t)enough, a, list);
 }
 
 /* The schedule of least time that fits, else the one of least SRAM. */
@@ -154,14 +156,10 @@ static struct mcu_schedule choose(const struct costmodel *m, const struct networ
 {
 	const struct mcu *mcu = m->cfg;
 	double enough = smaller(mcu->cfg.sram, m->within[SRAM]);
-	struct mcu_schedule *list, best;
+	struct mcu_schedule *list;
 	uint32_t n = list_schedules(m, net, enough, a, &list);
 
-	best = list[0];
-	for (uint32_t i = 1; i < n; i++)
-		if (list[i].peak_bytes < best.peak_bytes)
-			best = list[i];
-	return (double)list[n - 1].peak_bytes <= enough ? list[n - 1] : best;
+	return list[n - 1];
 }
 
 static void plan_init(struct plan *p, const struct costmodel *m, const struct network *net,
@@ -276,7 +274,7 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
 	struct mcu_schedule *list;
 	struct plan p;
-	uint32_t n, kept = 0;
+	uint32_t n;
 
 	if (mcu->cfg.patches == 1)
 		return 0;
@@ -284,11 +282,9 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 	n = list_schedules(m, &p.d.net, 0, a, &list);
 	*out = ARENA_NEW(a, struct cost_schedule, n);
 	for (uint32_t k = 0; k < n; k++) {
-		struct cost_schedule *s = &(*out)[kept];
+		struct cost_schedule *s = &(*out)[k];
 		double cycles = 0;
 
-		if (kept && list[k].peak_bytes >= s[-1].sram_bytes)
-			continue;
 		p.schedule = list[k];
 		mcu_parts_init(&p.parts, &p.d.net, &rules, p.schedule.end, p.schedule.grid, a);
 		*s = (struct cost_schedule){ .op = list[k].end ? p.d.row[list[k].end] : 0,
@@ -299,9 +295,8 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 			cycles += plan_cycles(&p, &mcu->cfg, i);
 		}
 		s->latency_s = mcu->has_latency ? cycles / mcu->cfg.clock : NAN;
-		kept++;
 	}
-	return kept;
+	return n;
 }
 
 /* ---- target ------------------------------------------------------------------- */

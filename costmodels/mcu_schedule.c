@@ -66,6 +66,9 @@ static void trace(const struct network *net, uint32_t end, struct span out, bool
 
 			if (o->kind == NET_PAD)
 				part = reads(part, cells, 1, 1, before);
+			else if (o->kind == NET_UPSAMPLE)
+				part = (struct span){ part.first / o->stride,
+						      part.last / o->stride };
 			else if (o->kernel_h)
 				part = reads(part, cells, vertical ? o->kernel_h : o->kernel_w,
 					     o->stride, before);
@@ -140,9 +143,10 @@ static uint64_t bytes_of(const struct network *net, uint32_t op, const struct mc
 	return (net_elements(net->op[op].out) * r->activation_bits + 7) / 8;
 }
 
-void mcu_parts_init(struct mcu_parts *p, const struct network *net,
-		    const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
-		    struct arena *a)
+/* Of operators 0..end; leaves the rest of the network aside. */
+static void plan_patch(struct mcu_parts *p, const struct network *net,
+		       const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
+		       struct arena *a)
 {
 	uint32_t *h, *w;
 	uint64_t *rows, *columns;
@@ -152,11 +156,8 @@ void mcu_parts_init(struct mcu_parts *p, const struct network *net,
 				 .rest_rules = *rules };
 	for (size_t i = 0; i < net->n_ops; i++)
 		p->area[i] = 1;
-	if (grid == 1) {
-		p->rest = *net;
-		mcu_memory_plan(net, rules, a, &p->rest_memory);
+	if (grid == 1)
 		return;
-	}
 	h = ARENA_NEW(a, uint32_t, end + 1);
 	w = ARENA_NEW(a, uint32_t, end + 1);
 	rows = ARENA_NEW(a, uint64_t, end + 1);
@@ -170,9 +171,25 @@ void mcu_parts_init(struct mcu_parts *p, const struct network *net,
 	p->image = rules->count_input ? bytes_of(net, 0, rules) : 0;
 	p->whole = bytes_of(net, end, rules);
 	cut_patch(net, end, h, w, !rules->count_input, a, &p->patch);
-	cut_rest(net, end, a, &p->rest);
 	mcu_memory_plan(&p->patch, &p->patch_rules, a, &p->patch_memory);
+}
+
+/* Behind plan_patch(). */
+static void plan_rest(struct mcu_parts *p, const struct network *net, uint32_t end, struct arena *a)
+{
+	if (end)
+		cut_rest(net, end, a, &p->rest);
+	else
+		p->rest = *net;
 	mcu_memory_plan(&p->rest, &p->rest_rules, a, &p->rest_memory);
+}
+
+void mcu_parts_init(struct mcu_parts *p, const struct network *net,
+		    const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
+		    struct arena *a)
+{
+	plan_patch(p, net, rules, end, grid, a);
+	plan_rest(p, net, end, a);
 }
 
 uint64_t mcu_parts_peak(const struct mcu_parts *p)
@@ -251,6 +268,10 @@ void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out,
 
 /* ---- schedules ------------------------------------------------------------------------- */
 
+/* In a network of more than 362 operators only so many of the ends are tried, the first, that
+ * their number times that of the operators stays below this. */
+#define ENDS_TIMES_OPERATORS (1u << 17)
+
 /* A part of the output can be computed from a part of each input. */
 static bool is_local(enum net_kind kind)
 {
@@ -285,7 +306,7 @@ static int by_extra(const void *a, const void *b)
 	return p->end < q->end ? -1 : p->end > q->end;
 }
 
-static double extra_work(const struct network *net, const double *weight, uint32_t end,
+static double extra_work(const struct network *net, const struct mcu_effort *effort, uint32_t end,
 			 uint32_t grid, struct arena *scratch)
 {
 	struct arena_mark mark = arena_mark(scratch);
@@ -296,45 +317,115 @@ static double extra_work(const struct network *net, const double *weight, uint32
 
 	measure(net, end, grid, true, longest, rows, scratch);
 	measure(net, end, grid, false, longest, columns, scratch);
-	for (uint32_t i = 1; i <= end; i++)
-		sum += weight[i] * ((double)rows[i] * (double)columns[i] /
-					    ((double)net->op[i].out.h * net->op[i].out.w) -
-				    1);
+	for (uint32_t i = 1; i <= end; i++) {
+		double area = (double)rows[i] * (double)columns[i] /
+			      ((double)net->op[i].out.h * net->op[i].out.w);
+
+		sum += effort[i].output * (area - 1) + effort[i].call * ((double)grid * grid - 1);
+	}
 	arena_rewind(scratch, mark);
 	return sum;
 }
 
-uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules *rules,
-		       uint32_t grid, const double *weight, uint64_t enough, struct arena *a,
-		       struct mcu_schedule **list)
+/* Behind an end, whatever the grid. */
+struct rest {
+	uint64_t least; /* no schedule that ends there needs less; at first not known exactly */
+	bool planned;
+	struct mcu_memory memory; /* its bytes; the lists are gone */
+};
+
+/* Operators of which no planner lets the output lie over the input. */
+static bool is_apart(enum net_kind kind)
 {
-	uint32_t *end = ARENA_NEW(a, uint32_t, net->n_ops), n = 1;
-	uint32_t n_ends = grid > 1 ? find_ends(net, end, a) : 0;
-	struct mcu_schedule *s = ARENA_NEW(a, struct mcu_schedule, 1 + (size_t)n_ends * (grid - 1));
+	return kind == NET_CONV2D || kind == NET_DENSE || kind == NET_MAX_POOL ||
+	       kind == NET_AVG_POOL || kind == NET_GLOBAL_POOL;
+}
 
-	s[0] = (struct mcu_schedule){ .grid = 1 };
-	for (uint32_t i = 0; i < n_ends; i++)
-		for (uint32_t g = 2; g <= grid; g++) {
-			struct net_shape out = net->op[end[i]].out;
+/* By end. It needs its whole output, and what the operators behind it read and write. */
+static struct rest *list_rests(const struct network *net, const struct mcu_memory_rules *rules,
+			       struct arena *a)
+{
+	struct rest *rest = ARENA_NEW(a, struct rest, net->n_ops);
+	uint64_t *size = ARENA_NEW(a, uint64_t, net->n_ops), behind = 0;
 
-			if (g <= out.h && g <= out.w)
-				s[n++] = (struct mcu_schedule){ .end = end[i],
-								.grid = g,
-								.extra = extra_work(net, weight,
-										    end[i], g, a) };
-		}
-	qsort(s + 1, n - 1, sizeof *s, by_extra);
-	*list = s;
-	for (uint32_t i = 0; i < n; i++) {
-		struct arena_mark mark = arena_mark(a);
-		struct mcu_parts p;
+	mcu_memory_sizes(net, rules, size, a);
+	for (size_t i = net->n_ops; i-- > 1;) {
+		rest[i].least = max_u64(behind, size[0] + bytes_of(net, (uint32_t)i, rules));
+		if (is_apart(net->op[i].kind))
+			behind = max_u64(behind, size[network_inputs(net, i)[0]] + size[i]);
+	}
+	return rest;
+}
 
-		mcu_parts_init(&p, net, rules, s[i].end, s[i].grid, a);
-		s[i].peak_bytes = mcu_parts_peak(&p);
-		s[i].exact = p.rest_memory.exact && (s[i].grid == 1 || p.patch_memory.exact);
-		arena_rewind(a, mark);
-		if (s[i].peak_bytes <= enough)
-			return i + 1;
+static void find_peak(const struct network *net, const struct mcu_memory_rules *rules,
+		      struct rest *rest, struct mcu_schedule *s, struct arena *scratch)
+{
+	struct arena_mark mark = arena_mark(scratch);
+	struct mcu_parts p;
+
+	plan_patch(&p, net, rules, s->end, s->grid, scratch);
+	if (!rest->planned) {
+		plan_rest(&p, net, s->end, scratch);
+		rest->memory = p.rest_memory;
+		rest->planned = true;
+	}
+	p.rest_memory = rest->memory;
+	s->peak_bytes = mcu_parts_peak(&p);
+	rest->least = max_u64(rest->least, rest->memory.peak_bytes + rest->memory.column_bytes +
+						   rest->memory.kernel_bytes);
+	arena_rewind(scratch, mark);
+}
+
+/* Those in parts that may need less than @most bytes, by extra work. */
+static uint32_t candidates(const struct network *net, const struct mcu_effort *effort,
+			   uint32_t grid, const struct rest *rest, uint64_t most, struct arena *a,
+			   struct mcu_schedule **list)
+{
+	uint32_t *end = ARENA_NEW(a, uint32_t, net->n_ops), n_ends = find_ends(net, end, a), n = 0;
+	struct mcu_schedule *s;
+
+	if (n_ends > ENDS_TIMES_OPERATORS / net->n_ops)
+		n_ends = (uint32_t)(ENDS_TIMES_OPERATORS / net->n_ops);
+	*list = s = ARENA_NEW(a, struct mcu_schedule, (size_t)n_ends * (grid - 1));
+	for (uint32_t i = 0; i < n_ends; i++) {
+		struct net_shape out = net->op[end[i]].out;
+
+		if (rest[end[i]].least >= most)
+			continue;
+		for (uint32_t g = 2; g <= grid && g <= out.h && g <= out.w; g++)
+			s[n++] = (struct mcu_schedule){ .end = end[i],
+							.grid = g,
+							.extra = extra_work(net, effort, end[i], g,
+									    a) };
+	}
+	qsort(s, n, sizeof *s, by_extra);
+	return n;
+}
+
+uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules *rules,
+		       uint32_t grid, const struct mcu_effort *effort, uint64_t enough,
+		       struct arena *a, struct mcu_schedule **list)
+{
+	struct mcu_schedule whole = { .grid = 1 }, *in_parts = NULL, *s;
+	struct rest *rest = list_rests(net, rules, a);
+	uint32_t n_in_parts = 0, n = 1;
+
+	find_peak(net, rules, &rest[0], &whole, a);
+	if (grid > 1 && whole.peak_bytes > enough)
+		n_in_parts = candidates(net, effort, grid, rest, whole.peak_bytes, a, &in_parts);
+	*list = s = ARENA_NEW(a, struct mcu_schedule, 1 + n_in_parts);
+	s[0] = whole;
+	for (uint32_t i = 0; i < n_in_parts && s[n - 1].peak_bytes > enough; i++) {
+		struct mcu_schedule next = in_parts[i];
+
+		if (rest[next.end].least >= s[n - 1].peak_bytes)
+			continue;
+		find_peak(net, rules, &rest[next.end], &next, a);
+		if (next.peak_bytes >= s[n - 1].peak_bytes)
+			continue;
+		if (n > 1 && s[n - 1].extra >= next.extra) /* as fast, and needs less */
+			n--;
+		s[n++] = next;
 	}
 	return n;
 }

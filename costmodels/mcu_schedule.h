@@ -12,31 +12,36 @@
 #define MCU_GRID_MAX 16
 
 struct mcu_schedule {
-	uint32_t end;  /* the operator whose output is made of parts; 0: layer by layer */
-	uint32_t grid; /* parts along each side; 1: layer by layer */
-	bool exact;
+	uint32_t end;	     /* the operator whose output is made of parts; 0: layer by layer */
+	uint32_t grid;	     /* parts along each side; 1: layer by layer */
 	uint64_t peak_bytes; /* with im2col and kernel buffers */
-	double extra;	     /* more work, in what @weight of mcu_schedules() counts */
+	double extra;	     /* more work than layer by layer, in what struct mcu_effort counts */
 };
 
 /* The image: with rules->count_input it lies in SRAM as long as parts are made of it, and these
  * read it there; without, each part of it, halo included, is fetched into SRAM. */
 
+/* What one operator takes: for its whole output, and in each call of its kernel besides. */
+struct mcu_effort {
+	double output, call;
+};
+
 /*
- * mcu_schedules() - each operator and grid by which a network can run, the layer-by-layer one first
+ * mcu_schedules() - layer by layer, and every way in parts that needs less SRAM and is beaten by
+ *                   no other in both SRAM and work
  * @net:    inferred, as deployed
  * @rules:  not MCU_TFLM, which has no parts
  * @grid:   parts along a side at most, 1..MCU_GRID_MAX
- * @weight: n_ops; what one run of each operator on its whole output takes
- * @enough: bytes; the list ends behind the first schedule of the least work that needs no more.
- *          0: the list is complete
+ * @effort: n_ops
+ * @enough: bytes; the list ends with the schedule of least work that needs no more. 0: the list
+ *          is complete
  * @a:      holds the list
  *
- * Sorted by extra work, so the last one of a list that was cut short is the best. Returns how many.
+ * Sorted by extra work, and so by SRAM, the most first. Returns how many, at least 1.
  */
 uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules *rules,
-		       uint32_t grid, const double *weight, uint64_t enough, struct arena *a,
-		       struct mcu_schedule **list);
+		       uint32_t grid, const struct mcu_effort *effort, uint64_t enough,
+		       struct arena *a, struct mcu_schedule **list);
 
 /* The parts of a network under one schedule. */
 struct mcu_parts {

@@ -310,6 +310,10 @@ static void mark(const struct network *net, uint32_t op, uint32_t y, uint32_t x,
 	if (c->need[op][y][x])
 		return;
 	c->need[op][y][x] = true;
+	if (o->kind == NET_UPSAMPLE) {
+		mark(net, network_inputs(net, op)[0], y / o->stride, x / o->stride, c);
+		return;
+	}
 	for (uint32_t k = 0; k < o->n_inputs; k++) {
 		uint32_t in = network_inputs(net, op)[k];
 		struct net_shape s = net->op[in].out;
@@ -326,7 +330,8 @@ static void mark(const struct network *net, uint32_t op, uint32_t y, uint32_t x,
 	}
 }
 
-/* A random prefix with a residual, in random parts: the cells that are computed. */
+/* A random prefix with a residual and with or without a larger map in between, in random parts:
+ * the cells that are computed. */
 Test(memory_runtimes, halo_equals_brute_force)
 {
 	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, false };
@@ -338,13 +343,20 @@ Test(memory_runtimes, halo_equals_brute_force)
 		struct arena a = { 0 };
 		uint32_t side = (uint32_t)rng_between(&r, 8, 24), x = 0, grid, end;
 		uint64_t count[8] = { 0 };
+		const struct net_op larger = { .kind = NET_UPSAMPLE, .stride = 2 };
 		struct network net;
 		struct mcu_parts p;
 
 		network_init(&net, &a, (struct net_shape){ side, side, 3 });
-		for (int i = 0; i < 3; i++)
+		for (int i = 0; i < 3; i++) {
 			x = network_conv2d(&net, x, 4, 3 + 2 * (uint32_t)rng_below(&r, 2),
 					   1 + (uint32_t)rng_below(&r, 2), 1, NET_SAME, true);
+			if (i == 1) {
+				infer(&net);
+				if (net.op[x].out.h <= 12 && rng_below(&r, 2))
+					x = network_append(&net, &larger, &x, 1);
+			}
+		}
 		x = network_merge(
 			&net, NET_ADD,
 			(uint32_t[]){ x, network_depthwise(&net, x, 3, 1, NET_SAME, true) }, 2);
@@ -378,32 +390,117 @@ Test(memory_runtimes, halo_equals_brute_force)
 	cr_assert_gt(more, 100);
 }
 
-/* Least work first; cut short behind the first that is enough. */
-Test(memory_runtimes, schedules_are_sorted_and_chosen)
+/* Shrinking and growing maps, one after the other, as deployed. */
+static void random_chain(struct network *net, struct arena *a, struct rng *r)
 {
-	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, true };
-	struct arena a = { 0 };
-	struct network net, folded;
-	struct mcu_schedule *list, *some;
-	double *weight;
-	uint32_t n, first = 0;
+	uint32_t x = 0, n = (uint32_t)rng_between(r, 2, 8);
 
-	mobilenet_v2(&net, &a);
-	network_fold(&net, &a, &folded, NULL);
-	weight = ARENA_NEW(&a, double, folded.n_ops);
-	for (size_t i = 0; i < folded.n_ops; i++)
-		weight[i] = (double)network_op_macs(&folded, i);
-	n = mcu_schedules(&folded, &rules, 4, weight, 0, &a, &list);
-	cr_assert_gt(n, 50);
-	for (uint32_t i = 1; i < n; i++)
-		cr_assert_geq(list[i].extra, list[i - 1].extra);
-	while (list[first].peak_bytes > 300 * 1024)
-		first++;
-	cr_assert_gt(first, 0);
-	cr_assert_eq(mcu_schedules(&folded, &rules, 4, weight, 300 * 1024, &a, &some), first + 1);
-	cr_assert_eq(some[first].end, list[first].end);
-	cr_assert_eq(some[first].grid, list[first].grid);
-	arena_free(&a);
+	network_init(net, a, (struct net_shape){ 24, 24, 3 });
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t kernel = 1 + 2 * (uint32_t)rng_below(r, 3);
+
+		if (rng_below(r, 3))
+			x = network_conv2d(net, x, (uint32_t)rng_between(r, 1, 12), kernel,
+					   1 + (rng_below(r, 3) == 0), 1, NET_SAME, true);
+		else
+			x = network_depthwise(net, x, kernel, 1, NET_SAME, true);
+	}
+	network_unary(net, NET_GLOBAL_POOL, x);
+	infer(net);
+}
+
+static double extra(const struct mcu_parts *p, uint32_t end, uint32_t grid,
+		    const struct mcu_effort *effort)
+{
+	double sum = 0;
+
+	for (uint32_t i = 1; i <= end; i++)
+		sum += effort[i].output * (p->area[i] - 1) + effort[i].call * (grid * grid - 1);
+	return sum;
+}
+
+/* Of every end and grid of a chain that saves SRAM one at least as good is listed, and none that is
+ * listed is beaten; the list is cut short behind the first that is enough. */
+Test(memory_runtimes, schedules_equal_brute_force)
+{
+	struct rng r;
+	int several = 0;
+
+	rng_seed(&r, 21, 22);
+	for (int k = 0; k < 300; k++) {
+		const struct mcu_memory_rules rules = { rng_below(&r, 2) ? MCU_IDEAL
+									 : MCU_TINYENGINE,
+							8, rng_below(&r, 2) != 0, true, false };
+		double call = rng_below(&r, 2) ? 5000 : 0;
+		struct arena a = { 0 };
+		struct network net;
+		struct mcu_schedule *list, *some;
+		struct mcu_effort *effort;
+		uint32_t n, at;
+
+		random_chain(&net, &a, &r);
+		effort = ARENA_NEW(&a, struct mcu_effort, net.n_ops);
+		for (size_t i = 0; i < net.n_ops; i++)
+			effort[i] = (struct mcu_effort){ (double)network_op_macs(&net, i), call };
+		n = mcu_schedules(&net, &rules, 5, effort, 0, &a, &list);
+		for (uint32_t i = 1; i < n; i++) {
+			cr_assert_lt(list[i].peak_bytes, list[i - 1].peak_bytes);
+			cr_assert(i == 1 || list[i].extra > list[i - 1].extra);
+		}
+		for (uint32_t end = 1; end + 1 < net.n_ops; end++)
+			for (uint32_t g = 2; g <= 5 && g <= net.op[end].out.h; g++) {
+				struct mcu_parts p;
+				bool listed;
+				double more;
+
+				mcu_parts_init(&p, &net, &rules, end, g, &a);
+				listed = mcu_parts_peak(&p) >= list[0].peak_bytes;
+				more = extra(&p, end, g, effort);
+				for (uint32_t i = 0; i < n; i++) {
+					listed |= list[i].peak_bytes <= mcu_parts_peak(&p) &&
+						  list[i].extra <= more + 1e-6;
+					if (list[i].end == end && list[i].grid == g) {
+						cr_assert_eq(list[i].peak_bytes,
+							     mcu_parts_peak(&p));
+						cr_assert_float_eq(list[i].extra, more, 1e-6);
+					}
+				}
+				cr_assert(listed, "chain %d: %u x %u up to %u", k, g, g, end);
+			}
+		several += n > 2;
+		at = (uint32_t)rng_below(&r, n);
+		cr_assert_eq(mcu_schedules(&net, &rules, 5, effort, list[at].peak_bytes, &a, &some),
+			     at + 1);
+		cr_assert_eq(some[at].end, list[at].end);
+		cr_assert_eq(some[at].grid, list[at].grid);
+		arena_free(&a);
+	}
+	cr_assert_gt(several, 100, "%d", several);
+}
+
+/* 1,000 operators that could each end 15 grids, none of which helps; and where each helps. */
+Test(memory_runtimes, long_networks_take_no_minute, .timeout = 30)
+{
+	const struct mcu_memory_rules rules = { MCU_TINYENGINE, 8, true, true, false };
+
+	for (uint32_t shrink = 0; shrink < 2; shrink++) {
+		struct arena a = { 0 };
+		struct network net;
+		struct mcu_schedule *list;
+		struct mcu_effort *effort;
+		uint32_t x = 0;
+
+		network_init(&net, &a, (struct net_shape){ 64, 64, 4 });
+		for (uint32_t i = 0; i < 1000; i++)
+			x = network_conv2d(&net, x, shrink ? 1004 - i : 4, 3, 1, 1, NET_SAME, true);
+		network_unary(&net, NET_GLOBAL_POOL, x);
+		infer(&net);
+		effort = ARENA_NEW(&a, struct mcu_effort, net.n_ops);
+		for (size_t i = 0; i < net.n_ops; i++)
+			effort[i].output = (double)network_op_macs(&net, i);
+		cr_expect_eq(mcu_schedules(&net, &rules, 16, effort, 0, &a, &list) > 1, shrink);
+		arena_free(&a);
+	}
 }
 
 #define TARGET(sram, patches)                                                                      \
@@ -446,6 +543,26 @@ Test(memory_runtimes, a_target_chooses_what_fits)
 	cr_expect_float_eq(latency[1] / latency[0], 1.029, 0.001);
 	cr_expect_float_eq(latency[2] / latency[0], 1.093, 0.001);
 	cr_expect_eq(latency[3], latency[0]);
+	arena_free(&a);
+}
+
+/* Calls that take long: by overlap alone others would be first. */
+Test(memory_runtimes, calls_count_in_the_choice)
+{
+	struct arena a = { 0 };
+	struct cost_schedule *list;
+	struct network net;
+	struct costmodel m;
+	uint32_t n;
+
+	mobilenet_v2(&net, &a);
+	open_text(&m, TARGET("100 KiB", "4") "cycles_layer: 1000000\n", &a);
+	n = m.ops->schedules(&m, &net, &a, &list);
+	cr_assert_gt(n, 3);
+	for (uint32_t i = 1; i < n; i++) {
+		cr_expect_gt(list[i].latency_s, list[i - 1].latency_s);
+		cr_expect_lt(list[i].sram_bytes, list[i - 1].sram_bytes);
+	}
 	arena_free(&a);
 }
 
