@@ -34,7 +34,7 @@ static bool in_place(const struct network *net, const struct cost_buffer *b, uin
 	if (net->op[i].kind != NET_DEPTHWISE)
 		return false;
 	in = network_inputs(net, i)[0];
-	return b[in].to == i && b[in].size >= b[i].size;
+	return b[in].to == i && b[i].size && b[in].size >= b[i].size;
 }
 
 /* A convolution gathers two columns of 16-bit inputs; a depthwise convolution two padded planes, or
