@@ -304,7 +304,9 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 /* "" where the error is not known. */
 static const char *plus_minus(double error, char *buf, size_t n)
 {
-	snprintf(buf, n, error > 0 ? ", +- %.2g %%" : "", 100 * error);
+	buf[0] = '\0';
+	if (error > 0)
+		snprintf(buf, n, ", +- %.2g %%", 100 * error);
 	return buf;
 }
 
