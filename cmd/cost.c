@@ -34,6 +34,40 @@ static void print_figures(const struct bill *b, struct table *t)
 	}
 }
 
+/* What of a target's memories or resources the network exceeds, "sram 1.44 MiB of 320 KiB"; ""
+ * where it fits. False: the target has no limits. */
+static bool exceeds(const struct bill *b, char *text, size_t n)
+{
+	struct cost_limit limit[COST_MAX_METRICS];
+	size_t n_limits = b->model.ops->limits ? b->model.ops->limits(&b->model, limit) : 0;
+	size_t at = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < n_limits; i++) {
+		const struct metric *m = &b->model.ops->metric[limit[i].metric];
+		char figure[40], most[40];
+
+		if (!(b->cost.value[limit[i].metric] > limit[i].max) || at >= n)
+			continue;
+		unit_format(b->cost.value[limit[i].metric], m->dim, figure, sizeof figure);
+		unit_format(limit[i].max, m->dim, most, sizeof most);
+		at += (size_t)snprintf(text + at, n - at, "%s%s %s of %s", at ? ", " : "", m->name,
+				       figure, most);
+	}
+	return n_limits > 0;
+}
+
+static void print_fits(const struct bill *b, size_t n_bills)
+{
+	for (size_t k = 0; k < n_bills; k++) {
+		char text[512];
+
+		if (exceeds(&b[k], text, sizeof text))
+			printf("%s %s%s%s\n", *text ? "does not fit" : "fits", b[k].model.target,
+			       *text ? ": " : "", text);
+	}
+}
+
 static void print_bills(const struct bill *b, size_t n_bills)
 {
 	struct table *t = table_new(4);
@@ -46,6 +80,7 @@ static void print_bills(const struct bill *b, size_t n_bills)
 		print_figures(&b[k], t);
 	table_print(t, stdout);
 	table_free(t);
+	print_fits(b, n_bills);
 }
 
 /* #, operator and output, then the figures an operator of every model. */
@@ -164,6 +199,7 @@ static void write_schedules(const struct bill *b, struct json_writer *w)
 static void write_json(const struct network *net, const struct bill *b, size_t n_bills, bool layers)
 {
 	struct json_writer w;
+	char text[512];
 
 	json_init(&w, stdout, false);
 	json_object(&w, NULL);
@@ -174,6 +210,8 @@ static void write_json(const struct network *net, const struct bill *b, size_t n
 		json_object(&w, NULL);
 		json_string(&w, "target", *b[k].model.target ? b[k].model.target : NULL);
 		write_scores(&b[k], &w);
+		if (exceeds(&b[k], text, sizeof text))
+			json_bool(&w, "fits", !*text);
 		if (layers)
 			write_layers(net, &b[k], &w);
 		if (b[k].n_schedules)
@@ -275,18 +313,34 @@ static enum nasc_status draw_memory(const struct network *net, const struct cost
 	return NASC_OK;
 }
 
+static double figure(const struct bill *b, const char *key)
+{
+	for (size_t i = 0; i < b->model.ops->n_metrics; i++)
+		if (strcmp(b->model.ops->metric[i].key, key) == 0)
+			return b->cost.value[i];
+	return NAN;
+}
+
+/* The schedule that the bill is by. */
+static bool is_taken(const struct bill *b, const struct cost_schedule *s)
+{
+	return figure(b, "patch_grid") == s->grid && figure(b, "patched") == s->op;
+}
+
 static void print_schedules(const struct bill *b)
 {
-	struct table *t = table_new(5);
-	static const char *const head[] = { "parts", "up to operator", "sram", "macs", "latency" };
+	struct table *t = table_new(7);
+	static const char *const head[] = { "",	       "parts", "up to operator", "sram", "macs",
+					    "latency", "" };
 	const struct cost_schedule *first = b->schedule;
 	char text[64];
 
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 7; i++)
 		table_cell(t, true, head[i]);
 	for (uint32_t i = 0; i < b->n_schedules; i++) {
 		const struct cost_schedule *s = &b->schedule[i];
 
+		table_cell(t, false, is_taken(b, s) ? "*" : "");
 		snprintf(text, sizeof text, "%u x %u", s->grid, s->grid);
 		table_cell(t, true, s->op ? text : "none");
 		snprintf(text, sizeof text, "%u", s->op);
@@ -296,13 +350,20 @@ static void print_schedules(const struct bill *b)
 		snprintf(text, sizeof text, "%+.1f %%",
 			 100 * (s->macs - first->macs) / fmax(first->macs, 1));
 		table_cell(t, true, text);
+		if (isnan(s->latency_s)) {
+			table_cell(t, true, "unknown");
+			table_cell(t, true, "");
+			continue;
+		}
+		table_cell(t, true, unit_format(s->latency_s, UNIT_SECOND, text, sizeof text));
 		snprintf(text, sizeof text, "%+.1f %%",
 			 100 * (s->latency_s / first->latency_s - 1));
-		table_cell(t, true, isnan(s->latency_s) ? "unknown" : text);
+		table_cell(t, true, text);
 	}
 	putchar('\n');
 	table_print(t, stdout);
 	table_free(t);
+	puts("* is the one that the figures above are by");
 	if (b->n_schedules == 1)
 		puts("In parts it needs no less SRAM than layer by layer.");
 }
@@ -352,6 +413,8 @@ static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, stru
 			return err->code;
 	if (ways && list_schedules(&net, &bill[n - 1], arena, err))
 		return err->code;
+	if (picture && draw_memory(&net, &bill[n - 1].model, picture, arena, err))
+		return err->code;
 	if (cmd_flag(a, "json")) {
 		write_json(&net, bill, n, layers);
 	} else {
@@ -363,7 +426,7 @@ static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, stru
 		if (ways)
 			print_schedules(&bill[n - 1]);
 	}
-	return picture ? draw_memory(&net, &bill[n - 1].model, picture, arena, err) : NASC_OK;
+	return NASC_OK;
 }
 
 static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)

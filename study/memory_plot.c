@@ -6,6 +6,8 @@
 #include "private.h"
 #include "study.h"
 
+#define BESIDE "#f0e0c0" /* buffers of the runtime */
+
 static const char *colour(enum net_kind kind)
 {
 	switch (kind) {
@@ -59,7 +61,7 @@ static void draw_frame(FILE *fp, const struct cost_memory *m, const struct axis 
 	char text[40];
 
 	if (m->beside_bytes) {
-		rectangle(fp, x, y, 0, end, top, top + (double)m->beside_bytes, "#fddbc7");
+		rectangle(fp, x, y, 0, end, top, top + (double)m->beside_bytes, BESIDE);
 		fprintf(fp, " class=\"buffer\"><title>buffers of the runtime: %s</title></rect>\n",
 			unit_format((double)m->beside_bytes, UNIT_BYTE, text, sizeof text));
 	}
@@ -75,21 +77,21 @@ static void draw_frame(FILE *fp, const struct cost_memory *m, const struct axis 
 
 static void draw_legend(FILE *fp)
 {
-	static const struct {
-		enum net_kind kind;
-		const char *text;
-	} entry[] = { { NET_INPUT, "image" },
-		      { NET_CONV2D, "convolution, dense" },
-		      { NET_DEPTHWISE, "depthwise" },
-		      { NET_ADD, "add, concat" },
-		      { NET_SOFTMAX, "other" } };
+	const struct {
+		const char *fill, *text;
+	} entry[] = { { colour(NET_INPUT), "image" },
+		      { colour(NET_CONV2D), "convolution, dense" },
+		      { colour(NET_DEPTHWISE), "depthwise" },
+		      { colour(NET_ADD), "add, concat" },
+		      { colour(NET_SOFTMAX), "other" },
+		      { BESIDE, "the runtime's" } };
 	int x = PLOT_LEFT;
 
 	for (size_t i = 0; i < sizeof entry / sizeof *entry; i++) {
 		fprintf(fp,
 			"<rect x=\"%d\" y=\"10\" width=\"12\" height=\"12\" fill=\"%s\"/>"
 			"<text x=\"%d\" y=\"20\">%s</text>\n",
-			x, colour(entry[i].kind), x + 16, entry[i].text);
+			x, entry[i].fill, x + 16, entry[i].text);
 		x += 34 + 7 * (int)strlen(entry[i].text);
 	}
 }
