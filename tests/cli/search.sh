@@ -115,8 +115,8 @@ for how in gone replaced; do
 	"$nasc" search slow.yaml --jobs 2 --out $how.json >/dev/null 2>$how.err &
 	eval "$how=\$!"
 done
-for how in gone replaced; do
-	while [ ! -s $how.json.journal ]; do sleep 0.01; done
+for how in gone replaced; do # until it is open: in that moment a file that goes is an error
+	while [ ! -s $how.json.journal-wal ]; do sleep 0.01; done
 done
 rm gone.json.journal
 mv another.journal replaced.json.journal
