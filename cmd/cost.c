@@ -291,7 +291,7 @@ static enum nasc_status open_bills(const struct results *r, const struct cfg_str
 	return NASC_OK;
 }
 
-/* The last of the bills, for what is asked of one target. */
+/* Of options whose answer is about one target. */
 static enum nasc_status one_target(const char *option, const struct cfg_strings *targets,
 				   struct nasc_err *err)
 {

@@ -150,32 +150,36 @@ static uint32_t list_schedules(const struct costmodel *m, const struct network *
 	return mcu_schedules(net, &rules, (uint32_t)grid, effort, (uint64_t)enough, a, list);
 }
 
-/* The schedule of least time that fits, else the one of least SRAM. */
-static struct mcu_schedule choose(const struct costmodel *m, const struct network *net,
-				  struct arena *a)
+/* Layer by layer where that fits, else the schedule of least time that does, else the one of least
+ * SRAM. */
+static void plan_parts(struct plan *p, const struct costmodel *m, struct arena *a)
 {
 	const struct mcu *mcu = m->cfg;
+	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
 	double enough = smaller(mcu->cfg.sram, m->within[SRAM]);
 	struct mcu_schedule *list;
-	uint32_t n = list_schedules(m, net, enough, a, &list);
+	uint32_t n;
 
-	return list[n - 1];
+	p->schedule = (struct mcu_schedule){ .grid = 1 };
+	mcu_parts_init(&p->parts, &p->d.net, &rules, 0, 1, a);
+	if (mcu->cfg.patches == 1 || (double)mcu_parts_peak(&p->parts) <= enough)
+		return;
+	n = list_schedules(m, &p->d.net, enough, a, &list);
+	p->schedule = list[n - 1];
+	if (p->schedule.grid > 1)
+		mcu_parts_init(&p->parts, &p->d.net, &rules, p->schedule.end, p->schedule.grid, a);
 }
 
 static void plan_init(struct plan *p, const struct costmodel *m, const struct network *net,
 		      struct arena *a)
 {
 	const struct mcu *mcu = m->cfg;
-	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
 
 	if (mcu->cfg.memory == MCU_TFLM)
 		deployed_with_pads(&p->d, net, a);
 	else
 		deployed_init(&p->d, net, a);
-	p->schedule = (struct mcu_schedule){ .grid = 1 };
-	if (mcu->cfg.patches > 1)
-		p->schedule = choose(m, &p->d.net, a);
-	mcu_parts_init(&p->parts, &p->d.net, &rules, p->schedule.end, p->schedule.grid, a);
+	plan_parts(p, m, a);
 }
 
 /* Bytes of activations while each operator runs. */

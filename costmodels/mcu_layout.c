@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "mcu_memory.h"
 #include "mcu_place.h"
 
@@ -121,18 +119,7 @@ uint64_t mcu_memory_place(const struct network *net, const struct mcu_memory_rul
 		};
 	for (uint32_t k = 0; k < n; k++)
 		share(&l, plan->order[k]);
-	bytes = mcu_place(l.b, l.n, 1, false, a);
-	if (bytes > plan->peak_bytes) {
-		struct cost_buffer *other = ARENA_NEW(a, struct cost_buffer, l.n);
-		uint64_t otherwise;
-
-		memcpy(other, l.b, l.n * sizeof *other);
-		otherwise = mcu_place(other, l.n, 1, true, a);
-		if (otherwise < bytes) {
-			bytes = otherwise;
-			l.b = other;
-		}
-	}
+	bytes = mcu_place_tight(&l.b, l.n, plan->peak_bytes, a);
 	plan->buffer = l.b;
 	plan->n_buffers = l.n;
 	return bytes;

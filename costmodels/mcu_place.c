@@ -1,6 +1,7 @@
 #include "mcu_place.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A buffer that lies in no other, and those inside it: list[first] .. list[first + n]. */
 struct group {
@@ -122,4 +123,20 @@ uint64_t mcu_place(struct cost_buffer *b, uint32_t n, uint32_t align, bool later
 	}
 	arena_rewind(scratch, mark);
 	return top;
+}
+
+uint64_t mcu_place_tight(struct cost_buffer **b, uint32_t n, uint64_t enough, struct arena *a)
+{
+	uint64_t bytes = mcu_place(*b, n, 1, false, a), otherwise;
+	struct cost_buffer *other;
+
+	if (bytes <= enough)
+		return bytes;
+	other = ARENA_NEW(a, struct cost_buffer, n);
+	memcpy(other, *b, n * sizeof *other);
+	otherwise = mcu_place(other, n, 1, true, a);
+	if (otherwise >= bytes)
+		return bytes;
+	*b = other;
+	return otherwise;
 }

@@ -20,4 +20,8 @@
  */
 uint64_t mcu_place(struct cost_buffer *b, uint32_t n, uint32_t align, bool later_first,
 		   struct arena *scratch);
+
+/* The same where any order of equal sizes will do: the other one is tried where the first takes
+ * more than @enough bytes. *@b may become another list, in @a. */
+uint64_t mcu_place_tight(struct cost_buffer **b, uint32_t n, uint64_t enough, struct arena *a);
 #endif

@@ -99,6 +99,21 @@ static void measure(const struct network *net, uint32_t end, uint32_t grid, bool
 	}
 }
 
+/* Over all parts: the longest side each way and the elements computed over those of the whole
+ * output, per operator. */
+static void measure_parts(const struct network *net, uint32_t end, uint32_t grid, uint32_t *h,
+			  uint32_t *w, double *area, struct arena *scratch)
+{
+	uint64_t *rows = ARENA_NEW(scratch, uint64_t, end + 1);
+	uint64_t *columns = ARENA_NEW(scratch, uint64_t, end + 1);
+
+	measure(net, end, grid, true, h, rows, scratch);
+	measure(net, end, grid, false, w, columns, scratch);
+	for (uint32_t i = 1; i <= end; i++)
+		area[i] = (double)rows[i] * (double)columns[i] /
+			  ((double)net->op[i].out.h * net->op[i].out.w);
+}
+
 /* Operators 0..end on the largest part. */
 static void cut_patch(const struct network *net, uint32_t end, const uint32_t *h, const uint32_t *w,
 		      bool image, struct arena *a, struct network *out)
@@ -149,7 +164,6 @@ static void plan_patch(struct mcu_parts *p, const struct network *net,
 		       struct arena *a)
 {
 	uint32_t *h, *w;
-	uint64_t *rows, *columns;
 
 	*p = (struct mcu_parts){ .area = ARENA_NEW(a, double, net->n_ops),
 				 .patch_rules = *rules,
@@ -160,13 +174,7 @@ static void plan_patch(struct mcu_parts *p, const struct network *net,
 		return;
 	h = ARENA_NEW(a, uint32_t, end + 1);
 	w = ARENA_NEW(a, uint32_t, end + 1);
-	rows = ARENA_NEW(a, uint64_t, end + 1);
-	columns = ARENA_NEW(a, uint64_t, end + 1);
-	measure(net, end, grid, true, h, rows, a);
-	measure(net, end, grid, false, w, columns, a);
-	for (uint32_t i = 1; i <= end; i++)
-		p->area[i] = (double)rows[i] * (double)columns[i] /
-			     ((double)net->op[i].out.h * net->op[i].out.w);
+	measure_parts(net, end, grid, h, w, p->area, a);
 	p->patch_rules.count_input = p->rest_rules.count_input = true;
 	p->image = rules->count_input ? bytes_of(net, 0, rules) : 0;
 	p->whole = bytes_of(net, end, rules);
@@ -199,21 +207,6 @@ uint64_t mcu_parts_peak(const struct mcu_parts *p)
 	return max_u64(p->image + p->whole + m->peak_bytes, r->peak_bytes) +
 	       max_u64(m->column_bytes, r->column_bytes) +
 	       max_u64(m->kernel_bytes, r->kernel_bytes);
-}
-
-static uint64_t place(struct cost_memory *m, struct arena *a)
-{
-	struct cost_buffer *other = ARENA_NEW(a, struct cost_buffer, m->n_buffers);
-	uint64_t bytes = mcu_place(m->buffer, m->n_buffers, 1, false, a), otherwise;
-
-	if (bytes + m->beside_bytes <= m->peak_bytes)
-		return bytes;
-	memcpy(other, m->buffer, m->n_buffers * sizeof *other);
-	otherwise = mcu_place(other, m->n_buffers, 1, true, a);
-	if (otherwise >= bytes)
-		return bytes;
-	m->buffer = other;
-	return otherwise;
 }
 
 /* Buffers of the operators from @end on; the output of @end itself is there from the start. */
@@ -263,7 +256,8 @@ void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out,
 			(struct cost_buffer){ .to = end, .size = p->image, .host = out->n_buffers };
 		out->n_buffers++;
 	}
-	out->arena_bytes = place(out, a);
+	out->arena_bytes = mcu_place_tight(&out->buffer, out->n_buffers,
+					   out->peak_bytes - out->beside_bytes, a);
 }
 
 /* ---- schedules ------------------------------------------------------------------------- */
@@ -311,18 +305,12 @@ static double extra_work(const struct network *net, const struct mcu_effort *eff
 {
 	struct arena_mark mark = arena_mark(scratch);
 	uint32_t *longest = ARENA_NEW(scratch, uint32_t, end + 1);
-	uint64_t *rows = ARENA_NEW(scratch, uint64_t, end + 1);
-	uint64_t *columns = ARENA_NEW(scratch, uint64_t, end + 1);
-	double sum = 0;
+	double *area = ARENA_NEW(scratch, double, end + 1), sum = 0;
 
-	measure(net, end, grid, true, longest, rows, scratch);
-	measure(net, end, grid, false, longest, columns, scratch);
-	for (uint32_t i = 1; i <= end; i++) {
-		double area = (double)rows[i] * (double)columns[i] /
-			      ((double)net->op[i].out.h * net->op[i].out.w);
-
-		sum += effort[i].output * (area - 1) + effort[i].call * ((double)grid * grid - 1);
-	}
+	measure_parts(net, end, grid, longest, longest, area, scratch);
+	for (uint32_t i = 1; i <= end; i++)
+		sum += effort[i].output * (area[i] - 1) +
+		       effort[i].call * ((double)grid * grid - 1);
 	arena_rewind(scratch, mark);
 	return sum;
 }
