@@ -9,9 +9,11 @@ ROOMS = {
     'network': {'base'},
     'search': {'base'},
     'space': {'network', 'base'},
-    'costmodels': {'network', 'base'},
+    'firmware': {'network', 'base'},
+    'costmodels': {'firmware', 'network', 'base'},
+    'export': {'firmware', 'network', 'base'},
     'evaluators': {'network', 'base'},
-    'study': {'search', 'space', 'costmodels', 'evaluators', 'network', 'base'},
+    'study': {'search', 'space', 'costmodels', 'evaluators', 'export', 'firmware', 'network', 'base'},
 }
 ROOMS['cmd'] = set(ROOMS)
 # Unbounded writes, silent conversions, hidden state, locale.

@@ -1,0 +1,87 @@
+#ifndef NASC_EXPORT_H
+#define NASC_EXPORT_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "err.h"
+#include "firmware.h"
+#include "network.h"
+
+/* A trained network leaves nasc: quantised to int8, as C, as ONNX, as JSON. */
+
+/* ---- trained: a network with its weights, in f32 ----------------------------- */
+
+/* Of an operator as deployed (network_fold()): batch norms and biases are in here. NULL where the
+ * operator has none. */
+struct trained_op {
+	/* conv2d [h][w][in / groups][out], depthwise [h][w][c], dense [elements of the input][out],
+	 * batch norm that could not be folded [c]: its factor */
+	float *weights;
+	float *bias; /* [out]; of a batch norm [c] */
+};
+struct trained {
+	struct network net; /* folded, inferred; without a softmax at its end */
+	struct trained_op *op;
+};
+/* Read a weights file of train_network(), the format described there, and fold. @net: the network
+ * that it must be of; NULL: whichever it is of. NASC_DATA: not such a file, cut short, of another
+ * network, or a value that is not finite. */
+enum nasc_status trained_load(const char *path, const struct network *net, struct arena *a,
+			      struct trained *out, struct nasc_err *err);
+
+/* ---- images ------------------------------------------------------------------- */
+
+/* Images as the network was trained on them: f32 [n][h][w][c], (pixel / 255 - mean) / std. */
+struct images {
+	size_t n;
+	const float *image;
+	const uint8_t *label; /* NULL: not known */
+};
+
+/* Outputs of all images, [n][classes], by plain loops in f32, on @threads threads. */
+void trained_run(const struct trained *t, const struct images *images, unsigned threads,
+		 float *logits);
+
+/* ---- quantised: the same network in int8 ---------------------------------------- */
+
+/* The output of an operator: a value q stands for scale * (q - zero), q in [-128, 127].
+ * Weights are symmetric, one scale a channel, q in [-127, 127].
+ * Source: Jacob et al., CVPR 2018; Krishnamoorthi, arXiv:1806.08342 (per channel). */
+struct quantised_op {
+	float scale;
+	int32_t zero;
+	int8_t *weights;     /* as firmware_pack() takes them; NULL: none */
+	float *weight_scale; /* [out] */
+	int32_t *bias;	     /* [out], in units of input scale * weight scale */
+	/* What firmware/nasc_kernels.h calculates with. conv2d, depthwise, dense: [out]; mean: one
+	 * per count of cells, or one. */
+	struct nasc_requant *requant;
+	uint32_t n_requant;
+	/* add: one an input, all constants but the first 0; concat: one an input; batch norm: one a
+	 * channel. */
+	struct nasc_affine *affine;
+	uint32_t shift;
+};
+struct quantised {
+	struct network net; /* trained's */
+	struct quantised_op *op;
+};
+/* Post-training quantisation: ranges of activations from @images. NASC_FAIL: an operator that int8
+ * kernels cannot run (a grouped convolution). */
+enum nasc_status quantise(const struct trained *t, const struct images *images, unsigned threads,
+			  struct arena *a, struct quantised *out, struct nasc_err *err);
+/* An image in int8: [h][w][c]. */
+void quantised_input(const struct quantised *q, const float *image, int8_t *out);
+/* Outputs of all images, [n][classes], bit for bit what the kernels make. */
+void quantised_run(const struct quantised *q, const struct images *images, unsigned threads,
+		   int8_t *out);
+
+/* ---- writers -------------------------------------------------------------------- */
+
+/* ONNX, opset 13: images in, f32 [1][c][h][w], logits out, f32 [1][classes]. */
+enum nasc_status export_onnx_float(const struct trained *t, const char *path, struct nasc_err *err);
+/* The same with a QuantizeLinear and DequantizeLinear behind every operator, and int8 weights. */
+enum nasc_status export_onnx_int8(const struct quantised *q, const char *path,
+				  struct nasc_err *err);
+#endif
