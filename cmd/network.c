@@ -55,8 +55,7 @@ static enum nasc_status read_network(const char *path, const char *id, struct ar
 	if (json_load(path, JSON_MAX_BYTES, &root, err))
 		return err->code;
 	of_results = id || results_are(root);
-	if (!of_results && cJSON_IsObject(root) &&
-	    !cJSON_GetObjectItemCaseSensitive(root, "operators"))
+	if (!of_results && !network_is_json(root))
 		st = nasc_fail(err, NASC_DATA,
 			       "%s: neither a network nor a results file of nasc search", path);
 	else if (!of_results && (st = network_from_json(root, arena, net, err)) != NASC_OK)

@@ -48,6 +48,12 @@ void import_name(struct network *net, const char *text, size_t n);
 /* ---- tflite.c ---------------------------------------------------------------- */
 bool tflite_is(const void *bytes, size_t n);
 
+/* ---- blocks.c ---------------------------------------------------------------- */
+/* Whether @json is a list of inverted residuals, and its network; NASC_DATA names the block. */
+bool blocks_are(const struct cJSON *json);
+enum nasc_status blocks_read(const struct cJSON *json, struct arena *a, struct network *out,
+			     struct nasc_err *err);
+
 /* ---- network.c --------------------------------------------------------------- */
 /* The shape of operator @i alone, whose inputs have theirs. */
 enum nasc_status network_infer_op(struct network *net, size_t i, struct nasc_err *err);

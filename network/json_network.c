@@ -1,4 +1,4 @@
-#include "network.h"
+#include "import.h"
 #include "json.h"
 
 #include <cjson/cJSON.h>
@@ -465,13 +465,19 @@ static enum nasc_status read_network(const cJSON *json, struct arena *a, struct 
 	return NASC_OK;
 }
 
+bool network_is_json(const struct cJSON *json)
+{
+	return cJSON_GetObjectItemCaseSensitive(json, "operators") || blocks_are(json);
+}
+
 enum nasc_status network_from_json(const struct cJSON *json, struct arena *a, struct network *out,
 				   struct nasc_err *err)
 {
 	struct arena scratch = { 0 };
 	struct arena_mark m = arena_mark(a);
 
-	enum nasc_status status = read_network(json, a, &scratch, out, err);
+	enum nasc_status status = blocks_are(json) ? blocks_read(json, a, out, err)
+						   : read_network(json, a, &scratch, out, err);
 
 	if (status)
 		arena_rewind(a, m);

@@ -176,9 +176,14 @@ struct cJSON;
 void network_write_json(const struct network *net, struct json_writer *w, const char *key);
 /* Read and infer. NASC_DATA; messages name the operator. Operators are told by
  * "name", "op<index>" when they have none, and read "inputs", the operator
- * before them when they do not say. Their names are not kept. */
+ * before them when they do not say. Their names are not kept. A list of inverted residuals
+ * with the keys of MCUNet's ("resolution", "first_conv", "blocks", "classifier") is read too;
+ * messages name the block. */
 enum nasc_status network_from_json(const struct cJSON *json, struct arena *a, struct network *out,
 				   struct nasc_err *err);
+
+/* Is @json of either kind? What is inside may still be wrong. */
+bool network_is_json(const struct cJSON *json);
 
 /* ---- files of other programs -------------------------------------------------- */
 /* A TensorFlow Lite file, schema version 3: one graph of float32, uint8 or int8 with one input
