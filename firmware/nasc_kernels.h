@@ -21,10 +21,10 @@ struct nasc_requant {
 struct nasc_window {
 	uint16_t in_h, in_w, in_c;
 	uint16_t out_h, out_w, out_c;
-	uint8_t kernel_h, kernel_w, stride;
-	uint8_t pad_top, pad_left; /* cells before the map; as many as needed behind it */
-	int8_t zero;		   /* value of a cell of padding */
-	const int8_t *weights;	   /* in the order of firmware_pack() */
+	uint16_t kernel_h, kernel_w, stride;
+	uint16_t pad_top, pad_left; /* cells before the map; as many as needed behind it */
+	int8_t zero;		    /* value of a cell of padding */
+	const int8_t *weights;	    /* in the order of firmware_pack() */
 	/* Of each output channel. Of a mean: of each number of cells that count, from 1 up; one
 	 * alone where all windows are whole. */
 	const struct nasc_requant *requant;
@@ -35,7 +35,7 @@ struct nasc_window {
 void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *scratch);
 /* The same, each channel by itself. @y may be @x where stride is 1 and the shapes are equal. */
 void nasc_depthwise(const struct nasc_window *w, const int8_t *x, int8_t *y, void *scratch);
-/* The same over all of x, in_h and in_w and out_h and out_w are 1. */
+/* The same over all elements of x; out_h and out_w are 1. */
 void nasc_dense(const struct nasc_window *w, const int8_t *x, int8_t *y);
 /* y = requant(sum of x) over the cells that lie in the map. */
 void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y);

@@ -1,0 +1,142 @@
+#include "firmware.h"
+
+#include <string.h>
+
+/* Inputs of an output: more might overflow a sum. */
+#define MAX_INPUTS 65536
+
+static uint64_t round_up(uint64_t n, uint64_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+/* Inputs of an output of a convolution or dense layer, all channels. */
+static uint64_t n_inputs(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+	struct net_shape in = network_in_shape(net, op);
+
+	if (o->kind == NET_DENSE)
+		return net_elements(in);
+	return (uint64_t)o->kernel_h * o->kernel_w * in.c;
+}
+
+static bool fits(struct net_shape s)
+{
+	return s.h <= UINT16_MAX && s.w <= UINT16_MAX && s.c <= UINT16_MAX &&
+	       net_elements(s) <= INT32_MAX;
+}
+
+bool firmware_runs(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+
+	if (o->kind == NET_SOFTMAX || !fits(o->out))
+		return false;
+	for (uint32_t i = 0; i < o->n_inputs; i++)
+		if (!fits(net->op[network_inputs(net, op)[i]].out))
+			return false;
+	switch (o->kind) {
+	case NET_CONV2D:
+		return o->groups == 1 && n_inputs(net, op) <= MAX_INPUTS;
+	case NET_DENSE:
+		return n_inputs(net, op) <= MAX_INPUTS;
+	case NET_GLOBAL_POOL:
+		return net_elements(network_in_shape(net, op)) / o->out.c <= MAX_INPUTS;
+	case NET_DEPTHWISE:
+	case NET_AVG_POOL:
+		return (uint64_t)o->kernel_h * o->kernel_w <= MAX_INPUTS;
+	default:
+		return true;
+	}
+}
+
+/* As in nasc_kernels.c: a patch of bytes besides two pixels of 16 bits, where inputs are copied. */
+static uint64_t conv_scratch(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+	uint64_t inputs = round_up(n_inputs(net, op), 4);
+	bool one_cell = o->kernel_h == 1 && o->kernel_w == 1 &&
+			!(o->pad_top || o->pad_left || o->pad_bottom || o->pad_right);
+
+	return one_cell && network_in_shape(net, op).c % 4 == 0 ? 4 * inputs : 5 * inputs;
+}
+
+/* As there: weights of four channels, and pairs of rows of four channels. */
+static uint64_t depthwise_scratch(const struct net_op *o)
+{
+	uint64_t pairs = o->kernel_h / 2 + 1, rows = o->stride == 1 ? 2 : 1;
+	uint64_t columns = (round_up(o->out.w, 2) - 1) * o->stride + o->kernel_w;
+
+	return 4 * sizeof(uint32_t) * pairs * (2 * rows * o->kernel_w + columns);
+}
+
+uint64_t firmware_scratch_bytes(const struct network *net, size_t op)
+{
+	switch (net->op[op].kind) {
+	case NET_CONV2D:
+		return conv_scratch(net, op);
+	case NET_DEPTHWISE:
+		return depthwise_scratch(&net->op[op]);
+	default:
+		return 0;
+	}
+}
+
+uint64_t firmware_weight_bytes(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+
+	switch (o->kind) {
+	case NET_CONV2D:
+	case NET_DENSE:
+		return round_up(n_inputs(net, op), 4) * round_up(o->out.c, 2);
+	case NET_DEPTHWISE:
+		return round_up((uint64_t)o->kernel_h * o->kernel_w * o->out.c, 4);
+	default:
+		return 0;
+	}
+}
+
+/* Channels in fours, those left over in pairs, and of an odd one two; in a group blocks of four
+ * inputs: of two channels inputs 0 of both, inputs 2 of both; of the next two; then the same of
+ * inputs 1 and 3. */
+static void pack_matrix(const int8_t *weights, size_t inputs, size_t channels, int8_t *packed)
+{
+	for (size_t first = 0; first < channels;) {
+		size_t group = channels - first >= 4 ? 4 : 2;
+
+		for (size_t block = 0; block < inputs; block += 4, packed += 4 * group) {
+			for (size_t i = 0; i < group; i++) {
+				size_t c = first + i < channels ? first + i : channels - 1;
+
+				for (size_t k = 0; k < 4; k++)
+					packed[2 * group * (k % 2) + i / 2 * 4 + k / 2 * 2 +
+					       i % 2] = block + k < inputs
+								? weights[c * inputs + block + k]
+								: 0;
+			}
+		}
+		first += group;
+	}
+}
+
+/* Channel by channel, column by column. */
+static void pack_depthwise(const struct net_op *o, const int8_t *weights, int8_t *packed)
+{
+	for (size_t c = 0; c < o->out.c; c++)
+		for (size_t column = 0; column < o->kernel_w; column++)
+			for (size_t row = 0; row < o->kernel_h; row++)
+				*packed++ = weights[(row * o->kernel_w + column) * o->out.c + c];
+}
+
+void firmware_pack(const struct network *net, size_t op, const int8_t *weights, int8_t *packed)
+{
+	const struct net_op *o = &net->op[op];
+
+	memset(packed, 0, firmware_weight_bytes(net, op));
+	if (o->kind == NET_DEPTHWISE)
+		pack_depthwise(o, weights, packed);
+	else if (o->kind == NET_CONV2D || o->kind == NET_DENSE)
+		pack_matrix(weights, n_inputs(net, op), o->out.c, packed);
+}

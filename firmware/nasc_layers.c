@@ -1,0 +1,174 @@
+#include "nasc_kernels.h"
+#include "nasc_words.h"
+
+/* ---- pools ----------------------------------------------------------------------- */
+
+/* The cells of a window that lie in the map. */
+struct cells {
+	const int8_t *first;
+	uint32_t rows, columns;
+};
+
+static struct cells cells_of(const struct nasc_window *w, const int8_t *x, uint32_t row,
+			     uint32_t column)
+{
+	const int32_t top = (int32_t)(row * w->stride) - w->pad_top;
+	const int32_t left = (int32_t)(column * w->stride) - w->pad_left;
+	const int32_t bottom = top + w->kernel_h, right = left + w->kernel_w;
+	const int32_t r0 = top < 0 ? 0 : top, r1 = bottom > w->in_h ? w->in_h : bottom;
+	const int32_t c0 = left < 0 ? 0 : left, c1 = right > w->in_w ? w->in_w : right;
+
+	return (struct cells){ x + ((uint32_t)r0 * w->in_w + (uint32_t)c0) * w->in_c,
+			       (uint32_t)(r1 - r0), (uint32_t)(c1 - c0) };
+}
+
+void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
+{
+	const uint32_t channels = w->in_c;
+	const int all_whole = !w->pad_top && !w->pad_left &&
+			      (w->out_h - 1u) * w->stride + w->kernel_h <= w->in_h &&
+			      (w->out_w - 1u) * w->stride + w->kernel_w <= w->in_w;
+
+	for (uint32_t row = 0; row < w->out_h; row++) {
+		for (uint32_t column = 0; column < w->out_w; column++, y += channels) {
+			const struct cells cells = cells_of(w, x, row, column);
+			const struct nasc_requant q =
+				w->requant[all_whole ? 0 : cells.rows * cells.columns - 1];
+
+			for (uint32_t c = 0; c < channels; c += 4) {
+				const uint32_t n = channels - c < 4 ? channels - c : 4;
+				const int8_t *line = cells.first + c;
+				int32_t sum[4] = { q.offset, q.offset, q.offset, q.offset };
+
+				for (uint32_t r = 0; r < cells.rows;
+				     r++, line += w->in_w * channels) {
+					const int8_t *cell = line;
+
+					for (uint32_t i = 0; i < cells.columns;
+					     i++, cell += channels) {
+						const uint32_t bytes =
+							n == 4 ? load(cell) : load_some(cell, n);
+
+						sum[0] += (int8_t)bytes;
+						sum[1] += (int8_t)(bytes >> 8);
+						sum[2] += (int8_t)(bytes >> 16);
+						sum[3] += (int8_t)(bytes >> 24);
+					}
+				}
+				for (uint32_t i = 0; i < n; i++)
+					y[c + i] = requantise(sum[i], q.multiplier);
+			}
+		}
+	}
+}
+
+void nasc_max_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
+{
+	const uint32_t channels = w->in_c;
+
+	for (uint32_t row = 0; row < w->out_h; row++) {
+		for (uint32_t column = 0; column < w->out_w; column++, y += channels) {
+			const struct cells cells = cells_of(w, x, row, column);
+
+			for (uint32_t c = 0; c < channels; c += 4) {
+				const uint32_t n = channels - c < 4 ? channels - c : 4;
+				const int8_t *line = cells.first + c;
+				uint32_t largest = repeat(-128);
+
+				for (uint32_t r = 0; r < cells.rows;
+				     r++, line += w->in_w * channels) {
+					const int8_t *cell = line;
+
+					for (uint32_t i = 0; i < cells.columns;
+					     i++, cell += channels)
+						largest = larger(largest,
+								 n == 4 ? load(cell)
+									: load_some(cell, n));
+				}
+				for (uint32_t i = 0; i < n; i++)
+					y[c + i] = (int8_t)(largest >> 8 * i);
+			}
+		}
+	}
+}
+
+/* ---- element by element ------------------------------------------------------------ */
+
+void nasc_scale(const struct nasc_affine *a, uint32_t shift, uint32_t pixels, uint32_t channels,
+		const int8_t *x, int8_t *y)
+{
+	for (; pixels; pixels--)
+		for (uint32_t c = 0; c < channels; c++)
+			*y++ = saturate((a[c].constant + a[c].factor * *x++) >> shift);
+}
+
+void nasc_place(struct nasc_affine a, uint32_t shift, uint32_t pixels, uint32_t channels,
+		uint32_t stride, const int8_t *x, int8_t *y)
+{
+	for (; pixels; pixels--, y += stride)
+		for (uint32_t c = 0; c < channels; c++)
+			y[c] = saturate((a.constant + a.factor * *x++) >> shift);
+}
+
+void nasc_add(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t n,
+	      uint32_t elements, const int8_t *const *x, int8_t *y)
+{
+	uint32_t e = 0;
+
+	for (; elements - e >= 4; e += 4) {
+		int32_t a = constant, b = constant, c = constant, d = constant;
+
+		for (uint32_t i = 0; i < n; i++) {
+			const uint32_t bytes = load(x[i] + e);
+
+			a += factor[i] * (int8_t)bytes;
+			b += factor[i] * (int8_t)(bytes >> 8);
+			c += factor[i] * (int8_t)(bytes >> 16);
+			d += factor[i] * (int8_t)(bytes >> 24);
+		}
+		y[e] = saturate(a >> shift);
+		y[e + 1] = saturate(b >> shift);
+		y[e + 2] = saturate(c >> shift);
+		y[e + 3] = saturate(d >> shift);
+	}
+	for (; e < elements; e++) {
+		int32_t sum = constant;
+
+		for (uint32_t i = 0; i < n; i++)
+			sum += factor[i] * x[i][e];
+		y[e] = saturate(sum >> shift);
+	}
+}
+
+void nasc_clamp(int8_t low, int8_t high, uint32_t elements, const int8_t *x, int8_t *y)
+{
+	for (; elements >= 4; elements -= 4, x += 4, y += 4)
+		store(y, smaller(larger(load(x), repeat(low)), repeat(high)));
+	for (; elements; elements--, x++)
+		*y++ = *x < low ? low : *x > high ? high : *x;
+}
+
+void nasc_pad(const struct nasc_window *w, const int8_t *x, int8_t *y)
+{
+	const uint32_t in = (uint32_t)w->in_w * w->in_c, out = (uint32_t)w->out_w * w->in_c;
+	const uint32_t left = (uint32_t)w->pad_left * w->in_c;
+
+	y = fill(w->zero, w->pad_top * out + left, y);
+	for (uint32_t row = 0; row < w->in_h; row++, x += in) {
+		y = copy(x, in, y);
+		y = fill(w->zero, row + 1 < w->in_h ? out - in : out - in - left, y);
+	}
+	fill(w->zero, ((uint32_t)w->out_h - w->pad_top - w->in_h) * out, y);
+}
+
+void nasc_upsample(const struct nasc_window *w, const int8_t *x, int8_t *y)
+{
+	const uint32_t in = (uint32_t)w->in_w * w->in_c;
+
+	for (uint32_t row = 0; row < w->out_h; row++) {
+		const int8_t *line = x + row / w->stride * in;
+
+		for (uint32_t column = 0; column < w->out_w; column++)
+			y = copy(line + column / w->stride * w->in_c, w->in_c, y);
+	}
+}
