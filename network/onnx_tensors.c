@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* TensorProto.DataType */
-enum { DATA_FLOAT = 1, DATA_INT32 = 6, DATA_INT64 = 7 };
-
 /* ---- names ---------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b)
@@ -120,14 +117,15 @@ bool tensor_int(const struct tensor *t, size_t i, int64_t *out)
 		*out = t->ints[i];
 	if (t->ints || !s)
 		return t->ints && i < t->n_ints;
-	if (s->data_type == DATA_INT64 && i < s->n_int64_data)
+	if (s->data_type == ONNX__TENSOR__DATA_TYPE__INT64 && i < s->n_int64_data)
 		*out = s->int64_data[i];
-	else if (s->data_type == DATA_INT32 && i < s->n_int32_data)
+	else if (s->data_type == ONNX__TENSOR__DATA_TYPE__INT32 && i < s->n_int32_data)
 		*out = s->int32_data[i];
-	else if (s->data_type == DATA_INT32 && raw(s, i, &half, sizeof half))
+	else if (s->data_type == ONNX__TENSOR__DATA_TYPE__INT32 && raw(s, i, &half, sizeof half))
 		*out = half;
 	else
-		return s->data_type == DATA_INT64 && raw(s, i, out, sizeof *out);
+		return s->data_type == ONNX__TENSOR__DATA_TYPE__INT64 &&
+		       raw(s, i, out, sizeof *out);
 	return true;
 }
 
@@ -136,7 +134,7 @@ bool tensor_real(const struct tensor *t, size_t i, double *out)
 	const Onnx__Tensor *s = t->stored;
 	float v;
 
-	if (!s || s->data_type != DATA_FLOAT)
+	if (!s || s->data_type != ONNX__TENSOR__DATA_TYPE__FLOAT)
 		return false;
 	if (i < s->n_float_data)
 		v = s->float_data[i];
