@@ -7,6 +7,7 @@ BUILD_PACKAGES = gcc libc6-dev make meson ninja-build pkg-config libyaml-dev lib
 	libsqlite3-dev libdnnl-dev zlib1g-dev liblapacke-dev libprotobuf-c-dev protobuf-c-compiler
 DEMO_PACKAGES = $(BUILD_PACKAGES) dataset-fashion-mnist
 TEST_PACKAGES = $(DEMO_PACKAGES) g++ libcriterion-dev libpcg-cpp-dev python3 python3-jsonschema
+TEST_PACKAGES += $(if $(shell command -v node >/dev/null && command -v npm),,nodejs npm)
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD) nasc
@@ -28,6 +29,7 @@ test:
 	./scripts/install-packages $(TEST_PACKAGES)
 	$(MAKE) $(BUILD)/build.ninja
 	meson configure $(BUILD) -Dtests=true
+	./scripts/install-onnxruntime $(BUILD)/onnxruntime
 	ninja -C $(BUILD)
 	meson test -C $(BUILD) --print-errorlogs
 
