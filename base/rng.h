@@ -30,6 +30,7 @@ enum rng_purpose {
 	RNG_NOISE = 10,	    /* noise on the images of a test; id = candidate, image */
 	RNG_REFERENCE = 11, /* networks that proxies are ranked among; id = network */
 	RNG_SUBSPACE = 12,  /* `nasc space --rank`; id = sub-space */
+	RNG_RANGES = 13,    /* images that a quantisation takes its ranges from; id = candidate */
 };
 
 void rng_seed(struct rng *r, rng_u128 state, rng_u128 stream); /* as pcg64(state, stream) */

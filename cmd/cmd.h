@@ -28,8 +28,8 @@ struct cmd {
 	enum nasc_status (*run)(const struct cmd_args *a, struct nasc_err *err);
 };
 
-extern const struct cmd cmd_check, cmd_cost, cmd_help, cmd_pareto, cmd_search, cmd_space,
-	cmd_targets, cmd_train;
+extern const struct cmd cmd_check, cmd_cost, cmd_export, cmd_help, cmd_pareto, cmd_search,
+	cmd_space, cmd_targets, cmd_train;
 extern const struct cmd *const commands[]; /* sorted, NULL-terminated */
 const struct cmd *cmd_find(const char *name);
 void cmd_usage(const struct cmd *c, FILE *fp);

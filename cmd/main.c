@@ -7,9 +7,9 @@
 
 #include "cmd.h"
 
-const struct cmd *const commands[] = { &cmd_check,   &cmd_cost,	  &cmd_help,
-				       &cmd_pareto,  &cmd_search, &cmd_space,
-				       &cmd_targets, &cmd_train,  NULL };
+const struct cmd *const commands[] = { &cmd_check,  &cmd_cost,	 &cmd_export, &cmd_help,
+				       &cmd_pareto, &cmd_search, &cmd_space,  &cmd_targets,
+				       &cmd_train,  NULL };
 
 const struct cmd *cmd_find(const char *name)
 {

@@ -19,6 +19,7 @@ enum nasc_status cmd_parse(const struct cmd *c, int argc, char **argv, struct cm
 			   struct nasc_err *err)
 {
 	struct cmd_args a = { .cmd = c, .argc = argc, .argv = argv, .positional = argv };
+	static char long_out[] = "--out"; /* the one that has a short name as well */
 	char **left = calloc((size_t)argc + 1, sizeof *left), **opts = left;
 	int n_opts = 0;
 	bool only_names = false;
@@ -27,9 +28,12 @@ enum nasc_status cmd_parse(const struct cmd *c, int argc, char **argv, struct cm
 	if (!left)
 		abort();
 	for (int i = 0; i < argc && !st; i++) {
-		const char *name = argv[i] + 2, *eq;
+		const char *name, *eq;
 		const struct cmd_option *o;
 
+		if (!only_names && !strcmp(argv[i], "-o"))
+			argv[i] = long_out;
+		name = argv[i] + 2;
 		if (only_names || strncmp(argv[i], "-", 1) != 0 || !argv[i][1]) {
 			argv[a.n++] = argv[i];
 			continue;

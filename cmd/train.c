@@ -2,49 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd.h"
+#include "job.h"
 #include "file.h"
 #include "json.h"
 #include "study.h"
-
-struct job {
-	struct network net;
-	struct study_config config;
-	uint64_t id;	  /* of the random streams */
-	const char *what; /* id of the row, or path of the network */
-};
-
-/* A row of a results file has the data and recipe of its config. */
-static enum nasc_status find_job(const struct cmd_args *a, struct arena *arena, struct job *job,
-				 struct nasc_err *err)
-{
-	const char *path = a->positional[0], *config = cmd_value(a, "config");
-	const struct result *row;
-	struct cmd_keys keys;
-	struct results r;
-	enum nasc_status st;
-
-	if (cmd_keys(a, arena, &keys, err) || cmd_network(a, arena, &job->net, &r, &row, err))
-		return err->code;
-	job->what = path;
-	job->id = row ? (uint64_t)row->id : 0;
-	if (row) {
-		char *number = ARENA_NEW(arena, char, 24);
-
-		snprintf(number, 24, "%lld", (long long)row->id);
-		job->what = number;
-	}
-	if (config)
-		st = config_load(config, keys.set, keys.n, arena, &job->config, err);
-	else if (row)
-		st = config_from_json(path, r.config, keys.set, keys.n, arena, &job->config, err);
-	else
-		st = nasc_fail(err, NASC_USAGE,
-			       "%s: a network alone: give --config FILE for its data and recipe",
-			       path);
-	results_close(&r);
-	return st;
-}
 
 static void show_progress(const struct train_progress *p, void *ctx)
 {
@@ -57,7 +18,7 @@ static void show_progress(const struct train_progress *p, void *ctx)
 	progress_line(line);
 }
 
-static void print_report(const struct job *job, const struct train_report *r,
+static void print_report(const struct cmd_job *job, const struct train_report *r,
 			 const struct dataset *test, const struct train_cfg *cfg)
 {
 	char params[32], macs[32], memory[32];
@@ -80,7 +41,7 @@ static void print_report(const struct job *job, const struct train_report *r,
 		       100 * (1 - r->test_robustness.error_noise), cfg->noise);
 }
 
-static void write_report(const struct job *job, const struct train_report *r,
+static void write_report(const struct cmd_job *job, const struct train_report *r,
 			 const struct dataset *test, const struct train_cfg *cfg)
 {
 	struct json_writer w;
@@ -125,7 +86,7 @@ static enum nasc_status probe_save(const char *path, struct nasc_err *err)
 
 static enum nasc_status train(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
 {
-	struct job job = { 0 };
+	struct cmd_job job = { 0 };
 	struct dataset images, test;
 	struct train_report report = { 0 };
 	struct train_cfg cfg;
@@ -133,16 +94,12 @@ static enum nasc_status train(const struct cmd_args *a, struct arena *arena, str
 	unsigned jobs;
 	long epochs;
 
-	if (cmd_jobs(a, &jobs, err) || probe_save(cmd_value(a, "save"), err) ||
-	    find_job(a, arena, &job, err))
+	if (cmd_jobs(a, &jobs, err) || cmd_integer(a, "epochs", 1, 10000, 0, &epochs, err) ||
+	    probe_save(cmd_value(a, "save"), err) || cmd_find_job(a, arena, &job, err))
 		return err->code;
 	cfg = job.config.train;
-	if (cmd_integer(a, "epochs", 1, 10000, (long)cfg.epochs, &epochs, err))
-		return err->code;
-	cfg.epochs = epochs;
-	if (!job.config.has_data)
-		return nasc_fail(err, NASC_CONFIG, "%s: no 'data' section to train on",
-				 job.config.doc.file);
+	if (epochs)
+		cfg.epochs = epochs;
 	if (dataset_open_train(&job.config.data, job.config.seed, arena, &images, NULL, err) ||
 	    dataset_open_test(&job.config.data, &images, arena, &test, err))
 		return nasc_wrap(err, "data");

@@ -5,6 +5,7 @@
 
 #include "arena.h"
 #include "err.h"
+#include "firmware.h"
 #include "metric.h"
 #include "network.h"
 #include "schema.h"
@@ -114,6 +115,9 @@ enum nasc_status target_open(struct costmodel *m, const char *dir, const char *n
 /* Names in @dir, sorted, without .yaml; NULL behind the last. */
 enum nasc_status target_list(const char *dir, struct arena *arena, const char ***names, size_t *n,
 			     struct nasc_err *err);
+
+/* Where nasc's own firmware keeps the maps of @net, as deployed (network_fold()); lists in @a. */
+void mcu_firmware_plan(const struct network *net, struct arena *a, struct firmware_plan *out);
 
 /* NID, network information density: accuracy (fraction) per parameter [1]. */
 double size_nid(double accuracy, double params);

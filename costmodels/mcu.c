@@ -110,6 +110,8 @@ static uint64_t op_flash(const struct mcu_cfg *cfg, const struct network *net, s
 {
 	uint64_t bytes = deployed_constants(net, i, (uint32_t)cfg->weight_bits);
 
+	if (cfg->memory == MCU_NASC)
+		return firmware_constant_bytes(net, i);
 	if (network_op_weights(net, i))
 		bytes += (uint64_t)cfg->channel_bytes * net->op[i].out.c;
 	return bytes;
@@ -357,11 +359,18 @@ static enum nasc_status open(struct costmodel *m, struct nasc_err *err)
 				 "only %d of cycles_conv, cycles_pointwise, cycles_depthwise and "
 				 "cycles_dense are given, it takes all four or none",
 				 known);
-	if (cfg->memory == MCU_TFLM && cfg->patches > 1)
-		return nasc_fail(
-			err, NASC_CONFIG,
-			"patches: TensorFlow Lite Micro (memory: tflm) runs layer by layer, "
-			"it takes 1");
+	if ((cfg->memory == MCU_TFLM || cfg->memory == MCU_NASC) && cfg->patches > 1)
+		return nasc_fail(err, NASC_CONFIG,
+				 "patches: %s (memory: %s) runs layer by layer, it takes 1",
+				 cfg->memory == MCU_TFLM ? "TensorFlow Lite Micro"
+							 : "nasc's firmware",
+				 mcu_memory_names[cfg->memory]);
+	if (cfg->memory == MCU_NASC &&
+	    (cfg->weight_bits != 8 || cfg->activation_bits != 8 || !cfg->count_input))
+		return nasc_fail(err, NASC_CONFIG,
+				 "memory: nasc's firmware has 8 bits a weight and activation and "
+				 "its input in SRAM: weight_bits and activation_bits are 8, "
+				 "count_input is true");
 	if (cfg->code >= cfg->flash)
 		return nasc_fail(err, NASC_CONFIG,
 				 "code of %.0f bytes leaves no room in flash of %.0f bytes",

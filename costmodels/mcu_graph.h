@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "firmware.h"
 #include "mcu_memory.h"
 #include "network.h"
 
@@ -11,9 +12,11 @@
  * at a time, in any order. Shared by mcu_memory.c and mcu_order.c. */
 struct mcu_graph {
 	const struct network *net;
+	enum mcu_memory_model model;
 	bool inplace_depthwise;
 	uint32_t n;
 	uint64_t *size;		 /* bytes of each operator's output */
+	uint64_t *scratch;	 /* and of what its kernel works in */
 	uint32_t *readers;	 /* operators that read it; 1 more for the network's output */
 	uint32_t *first, *input; /* first[i] .. first[i + 1]: inputs of i, each once */
 };

@@ -1,3 +1,4 @@
+#include "firmware.h"
 #include "mcu_memory.h"
 #include "mcu_place.h"
 
@@ -56,13 +57,24 @@ static void overwrite(struct layout *l, uint32_t op)
 		}
 }
 
+/* What a kernel needs while it runs. */
+static void add_scratch(struct layout *l, uint32_t op, uint64_t size)
+{
+	l->b[l->n] = (struct cost_buffer){
+		.op = op, .from = l->step[op], .to = l->step[op], .size = size, .host = l->n
+	};
+	l->n++;
+}
+
 static void share(struct layout *l, uint32_t op)
 {
 	const struct net_op *o = &l->net->op[op];
+	bool firmware = l->rules->model == MCU_NASC;
 
 	switch (o->kind) {
 	case NET_CONCAT:
-		join(l, op);
+		if (!firmware)
+			join(l, op);
 		break;
 	case NET_ADD:
 	case NET_BATCH_NORM:
@@ -72,22 +84,17 @@ static void share(struct layout *l, uint32_t op)
 		overwrite(l, op);
 		break;
 	case NET_DEPTHWISE:
-		if (!l->rules->inplace_depthwise)
+		if (firmware ? !firmware_in_place(l->net, op) : !l->rules->inplace_depthwise)
 			break;
 		overwrite(l, op);
-		if (l->b[op].host != op) {
-			l->b[l->n] = (struct cost_buffer){ .op = op,
-							   .from = l->step[op],
-							   .to = l->step[op],
-							   .size = (l->b[op].size + o->out.c - 1) /
-								   o->out.c, /* one plane */
-							   .host = l->n };
-			l->n++;
-		}
+		if (!firmware && l->b[op].host != op) /* one plane */
+			add_scratch(l, op, (l->b[op].size + o->out.c - 1) / o->out.c);
 		break;
 	default:
 		break;
 	}
+	if (firmware && firmware_scratch_bytes(l->net, op))
+		add_scratch(l, op, firmware_scratch_bytes(l->net, op));
 }
 
 uint64_t mcu_memory_place(const struct network *net, const struct mcu_memory_rules *rules,
@@ -123,4 +130,21 @@ uint64_t mcu_memory_place(const struct network *net, const struct mcu_memory_rul
 	plan->buffer = l.b;
 	plan->n_buffers = l.n;
 	return bytes;
+}
+
+void mcu_firmware_plan(const struct network *net, struct arena *a, struct firmware_plan *out)
+{
+	const struct mcu_memory_rules rules = { .model = MCU_NASC,
+						.activation_bits = 8,
+						.count_input = true };
+	struct mcu_memory memory;
+
+	mcu_memory_plan(net, &rules, a, &memory);
+	*out = (struct firmware_plan){ .arena_bytes = memory.peak_bytes,
+				       .order = memory.order,
+				       .output = ARENA_NEW(a, uint64_t, net->n_ops),
+				       .scratch = ARENA_NEW(a, uint64_t, net->n_ops) };
+	for (uint32_t i = 0; i < memory.n_buffers; i++)
+		(i < net->n_ops ? out->output : out->scratch)[memory.buffer[i].op] =
+			memory.buffer[i].offset;
 }

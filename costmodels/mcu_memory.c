@@ -5,9 +5,11 @@
 #include "mcu_graph.h"
 #include "mcu_greedy.h"
 
-const char *const mcu_memory_names[] = {
-	[MCU_IDEAL] = "ideal", [MCU_TFLM] = "tflm", [MCU_TINYENGINE] = "tinyengine", NULL
-};
+const char *const mcu_memory_names[] = { [MCU_IDEAL] = "ideal",
+					 [MCU_TFLM] = "tflm",
+					 [MCU_TINYENGINE] = "tinyengine",
+					 [MCU_NASC] = "nasc",
+					 NULL };
 
 const char *const mcu_memory_provenance[] = {
 	[MCU_IDEAL] =
@@ -18,6 +20,8 @@ const char *const mcu_memory_provenance[] = {
 		"kernels' scratch buffers and the persistent part of the arena",
 	[MCU_TINYENGINE] = "predicted: first fit by size, depthwise in place, im2col and kernel "
 			   "buffers; no stack",
+	[MCU_NASC] = "counted: the arena of nasc's exported firmware, kernels' buffers included; "
+		     "no stack",
 };
 
 /* Operators looked at before a search settles for what it has: some 0.3 s. */
@@ -56,6 +60,8 @@ void mcu_memory_sizes(const struct network *net, const struct mcu_memory_rules *
 
 	for (size_t i = 0; i < net->n_ops; i++)
 		size[i] = (net_elements(net->op[i].out) * rules->activation_bits + 7) / 8;
+	for (size_t i = 0; rules->model == MCU_NASC && i < net->n_ops; i++)
+		size[i] = (size[i] + 3) / 4 * 4;
 	if (!rules->count_input)
 		size[0] = 0;
 	if (rules->model == MCU_IDEAL && rules->fused_add) {
@@ -76,9 +82,11 @@ void mcu_graph_init(struct mcu_graph *g, const struct network *net,
 	uint32_t n = (uint32_t)net->n_ops, *seen, at = 0;
 
 	*g = (struct mcu_graph){ .net = net,
+				 .model = rules->model,
 				 .inplace_depthwise = rules->inplace_depthwise,
 				 .n = n,
 				 .size = ARENA_NEW(a, uint64_t, n),
+				 .scratch = ARENA_NEW(a, uint64_t, n),
 				 .readers = ARENA_NEW(a, uint32_t, n),
 				 .first = ARENA_NEW(a, uint32_t, n + 1),
 				 .input = ARENA_NEW(a, uint32_t, net->n_edges + 1) };
@@ -98,6 +106,8 @@ void mcu_graph_init(struct mcu_graph *g, const struct network *net,
 	g->first[n] = at;
 	g->readers[n - 1]++;
 	mcu_memory_sizes(net, rules, g->size, a);
+	for (uint32_t i = 0; rules->model == MCU_NASC && i < n; i++)
+		g->scratch[i] = firmware_scratch_bytes(net, i);
 }
 
 /* Bytes that @op's output takes from inputs that die: @dying of them in all,
@@ -109,7 +119,7 @@ static uint64_t shared(const struct mcu_graph *g, uint32_t op, uint64_t dying, u
 
 	switch (o->kind) {
 	case NET_CONCAT:
-		return min_u64(size, dying);
+		return g->model == MCU_NASC ? 0 : min_u64(size, dying);
 	case NET_ADD:
 	case NET_BATCH_NORM:
 	case NET_RELU:
@@ -117,6 +127,8 @@ static uint64_t shared(const struct mcu_graph *g, uint32_t op, uint64_t dying, u
 	case NET_SOFTMAX:
 		return min_u64(size, largest);
 	case NET_DEPTHWISE:
+		if (g->model == MCU_NASC)
+			return firmware_in_place(g->net, op) && largest == size ? size : 0;
 		if (!g->inplace_depthwise || largest < size)
 			return 0;
 		return size - (size + o->out.c - 1) / o->out.c; /* all but one plane */
@@ -138,7 +150,8 @@ struct mcu_step mcu_graph_step(const struct mcu_graph *g, const struct mcu_state
 		if (g->size[t] > largest)
 			largest = g->size[t];
 	}
-	return (struct mcu_step){ s->live + g->size[op] - shared(g, op, dying, largest),
+	return (struct mcu_step){ s->live + g->size[op] + g->scratch[op] -
+					  shared(g, op, dying, largest),
 				  s->live - dying + kept };
 }
 
@@ -162,7 +175,7 @@ static uint64_t least(const struct mcu_graph *g, uint32_t op)
 		if (size > largest)
 			largest = size;
 	}
-	return sum + g->size[op] - shared(g, op, sum, largest);
+	return sum + g->size[op] + g->scratch[op] - shared(g, op, sum, largest);
 }
 
 /* ---- plan -------------------------------------------------------------------- */
@@ -275,8 +288,13 @@ static void ideal_plan(const struct network *net, const struct mcu_memory_rules 
 void mcu_memory_plan(const struct network *net, const struct mcu_memory_rules *rules,
 		     struct arena *a, struct mcu_memory *out)
 {
-	if (rules->model == MCU_IDEAL)
-		ideal_plan(net, rules, a, out);
-	else
+	if (rules->model == MCU_TFLM || rules->model == MCU_TINYENGINE) {
 		mcu_greedy_plan(net, rules, a, out);
+		return;
+	}
+	ideal_plan(net, rules, a, out);
+	if (rules->model == MCU_NASC) {
+		out->peak_bytes = mcu_memory_place(net, rules, out, a);
+		out->exact = true;
+	}
 }

@@ -34,6 +34,12 @@ enum mcu_memory_model {
 	 * Source: mit-han-lab/tinyengine, code_generator (GeneralMemoryScheduler, conv2d,
 	 * depthwiseConv2d). */
 	MCU_TINYENGINE,
+	/* nasc's own firmware: the order with the smallest peak, as MCU_IDEAL; add, batch norm and
+	 * ReLU overwrite an input that dies there, and so does a depthwise convolution whose output
+	 * has its input's shape; with the buffer that each kernel works in; sizes in multiples of 4
+	 * bytes. The peak is that of the addresses, gaps included: what an export takes.
+	 * Source: firmware/firmware.h. */
+	MCU_NASC,
 };
 extern const char *const mcu_memory_names[];	  /* of the models; NULL behind the last */
 extern const char *const mcu_memory_provenance[]; /* of their peaks */
@@ -53,7 +59,8 @@ struct mcu_memory {
 				  less */
 	uint32_t *order;       /* n_ops operator indices, order[0] is the input */
 	uint64_t *live;	       /* live[k]: bytes of activations while order[k] runs */
-	struct cost_buffer *buffer; /* who lies where; NULL: see mcu_memory_place() */
+	struct cost_buffer *buffer; /* who lies where; NULL: see mcu_memory_place(). MCU_NASC:
+				       b[op] of each operator, behind them buffers of kernels */
 	uint32_t n_buffers;
 };
 

@@ -11,6 +11,8 @@ static const struct metric metrics[] = {
 		       "activations as TensorFlow Lite Micro lays them out" },
 	[MCU_TINYENGINE] = { "sram_tinyengine_bytes", "sram_tinyengine", UNIT_BYTE, false, true,
 			     "activations and buffers as TinyEngine lays them out" },
+	[MCU_NASC] = { "sram_nasc_bytes", "sram_nasc", UNIT_BYTE, false, true,
+		       "arena of nasc's own exported firmware" },
 };
 enum { N_METRICS = sizeof metrics / sizeof *metrics };
 

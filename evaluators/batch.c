@@ -332,3 +332,16 @@ void batch_fetch(const struct batch *b, size_t first, size_t n, float *image, ui
 			image[k] += mix * (other[k] - image[k]);
 	}
 }
+
+void dataset_fetch(const struct dataset *data, const struct dataset *norm, struct net_shape shape,
+		   struct rng *choose, size_t n, float *image, uint8_t *label)
+{
+	struct arena a = { 0 };
+	struct batch b;
+
+	batch_open(&b, data, norm, shape, &a);
+	if (choose)
+		batch_choose(&b, n, choose);
+	batch_fetch(&b, 0, n, image, label);
+	arena_free(&a);
+}

@@ -50,6 +50,11 @@ enum nasc_status dataset_open_train(const struct data_cfg *cfg, uint64_t seed, s
  * the mean and standard deviation to use. */
 enum nasc_status dataset_open_test(const struct data_cfg *cfg, const struct dataset *train,
 				   struct arena *a, struct dataset *test, struct nasc_err *err);
+/* @n of its images, at most all, as networks are trained on them: resized to @shape, normalised by
+ * @norm, f32 [n][h][w][c]. Those that @choose draws; NULL: the first. */
+struct rng;
+void dataset_fetch(const struct dataset *data, const struct dataset *norm, struct net_shape shape,
+		   struct rng *choose, size_t n, float *image, uint8_t *label);
 /* Shape and classes only, from the headers: for `nasc space` and `nasc check`. */
 enum nasc_status dataset_peek(const struct data_cfg *cfg, struct net_shape *shape,
 			      uint32_t *classes, struct nasc_err *err);

@@ -24,9 +24,12 @@ struct trained {
 	struct network net; /* folded, inferred; without a softmax at its end */
 	struct trained_op *op;
 };
-/* Read a weights file of train_network(), the format described there, and fold. @net: the network
- * that it must be of; NULL: whichever it is of. NASC_DATA: not such a file, cut short, of another
- * network, or a value that is not finite. */
+/* Read the @n bytes of a weights file of train_network(), the format described there, and fold.
+ * @net: the network that it must be of; NULL: whichever it is of. NASC_DATA: not such a file, cut
+ * short, of another network, or a value that is not finite. */
+enum nasc_status trained_read(const void *bytes, size_t n, const struct network *net,
+			      struct arena *a, struct trained *out, struct nasc_err *err);
+/* The same of a file; messages name it. */
 enum nasc_status trained_load(const char *path, const struct network *net, struct arena *a,
 			      struct trained *out, struct nasc_err *err);
 
@@ -40,8 +43,8 @@ struct images {
 };
 
 /* Outputs of all images, [n][classes], by plain loops in f32, on @threads threads. */
-void trained_run(const struct trained *t, const struct images *images, unsigned threads,
-		 float *logits);
+enum nasc_status trained_run(const struct trained *t, const struct images *images, unsigned threads,
+			     float *logits, struct nasc_err *err);
 
 /* ---- quantised: the same network in int8 ---------------------------------------- */
 
@@ -71,17 +74,35 @@ struct quantised {
  * kernels cannot run (a grouped convolution). */
 enum nasc_status quantise(const struct trained *t, const struct images *images, unsigned threads,
 			  struct arena *a, struct quantised *out, struct nasc_err *err);
+/* The most that a relu6 or relu by itself lets through; its least is the zero. */
+int32_t quantised_high(const struct quantised *q, size_t op);
 /* An image in int8: [h][w][c]. */
 void quantised_input(const struct quantised *q, const float *image, int8_t *out);
 /* Outputs of all images, [n][classes], bit for bit what the kernels make. */
-void quantised_run(const struct quantised *q, const struct images *images, unsigned threads,
-		   int8_t *out);
+enum nasc_status quantised_run(const struct quantised *q, const struct images *images,
+			       unsigned threads, int8_t *out, struct nasc_err *err);
 
 /* ---- writers -------------------------------------------------------------------- */
+
+/* C99 without allocation, in a folder: NAME.h and NAME.c, nasc's kernels, a self-test with images
+ * and what becomes of them, and a Makefile. */
+struct export_c {
+	const struct quantised *network;
+	const struct firmware_plan *plan; /* of network->net */
+	const char *name;		  /* a C identifier, at most 64 bytes */
+	const char *about;		  /* a line for the head of the header */
+	const float *test;		  /* images of the self-test, as struct images has them */
+	size_t n_tests;
+};
+/* @folder is made where it is missing; files of these names in it are replaced. */
+enum nasc_status export_c(const struct export_c *e, const char *folder, struct nasc_err *err);
 
 /* ONNX, opset 13: images in, f32 [1][c][h][w], logits out, f32 [1][classes]. */
 enum nasc_status export_onnx_float(const struct trained *t, const char *path, struct nasc_err *err);
 /* The same with a QuantizeLinear and DequantizeLinear behind every operator, and int8 weights. */
 enum nasc_status export_onnx_int8(const struct quantised *q, const char *path,
 				  struct nasc_err *err);
+
+/* Network, scales, weights and biases as JSON: docs/int8.schema.json, "version": 1. */
+enum nasc_status export_json(const struct quantised *q, const char *path, struct nasc_err *err);
 #endif

@@ -71,6 +71,14 @@ static uint64_t depthwise_scratch(const struct net_op *o)
 	return 4 * sizeof(uint32_t) * pairs * (2 * rows * o->kernel_w + columns);
 }
 
+bool firmware_in_place(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+	struct net_shape in = network_in_shape(net, op);
+
+	return o->kind == NET_DEPTHWISE && o->stride == 1 && o->out.h == in.h && o->out.w == in.w;
+}
+
 uint64_t firmware_scratch_bytes(const struct network *net, size_t op)
 {
 	switch (net->op[op].kind) {
@@ -95,6 +103,40 @@ uint64_t firmware_weight_bytes(const struct network *net, size_t op)
 		return round_up((uint64_t)o->kernel_h * o->kernel_w * o->out.c, 4);
 	default:
 		return 0;
+	}
+}
+
+/* Fewest cells of the map that a window holds are fewer than most: see struct nasc_window. */
+static bool has_partial_windows(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+	struct net_shape in = network_in_shape(net, op);
+
+	return o->pad_top || o->pad_left || (o->out.h - 1) * o->stride + o->kernel_h > in.h ||
+	       (o->out.w - 1) * o->stride + o->kernel_w > in.w;
+}
+
+uint64_t firmware_constant_bytes(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+	uint64_t bytes = firmware_weight_bytes(net, op);
+
+	switch (o->kind) {
+	case NET_CONV2D:
+	case NET_DEPTHWISE:
+	case NET_DENSE:
+		return bytes + o->out.c * sizeof(struct nasc_requant);
+	case NET_GLOBAL_POOL:
+		return sizeof(struct nasc_requant);
+	case NET_AVG_POOL:
+		return (has_partial_windows(net, op) ? (uint64_t)o->kernel_h * o->kernel_w : 1) *
+		       sizeof(struct nasc_requant);
+	case NET_BATCH_NORM:
+		return o->out.c * sizeof(struct nasc_affine);
+	case NET_ADD:
+		return o->n_inputs * sizeof(int32_t);
+	default:
+		return bytes;
 	}
 }
 

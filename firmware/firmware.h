@@ -14,14 +14,28 @@
 /* Whether there is a kernel for the operator: there is none for grouped convolutions. */
 bool firmware_runs(const struct network *net, size_t op);
 
+/* Whether a depthwise convolution's output may take the place of its input; of additions, batch
+ * norms and ReLUs it always may, of others never. */
+bool firmware_in_place(const struct network *net, size_t op);
+
 /* Bytes that the operator's kernel works in besides input and output; a multiple of 4. */
 uint64_t firmware_scratch_bytes(const struct network *net, size_t op);
 
 /* Bytes of its weights as the kernel reads them, a multiple of 4; 0: it has none. */
 uint64_t firmware_weight_bytes(const struct network *net, size_t op);
+/* Bytes of all its constants: weights, and what becomes of sums or elements. */
+uint64_t firmware_constant_bytes(const struct network *net, size_t op);
 /* Its weights in that order: @weights is [out][h][w][in], of a depthwise convolution [h][w][c], of
  * a dense layer [out][elements of the input]; @packed takes firmware_weight_bytes(). */
 void firmware_pack(const struct network *net, size_t op, const int8_t *weights, int8_t *packed);
+
+/* Where an exported network keeps its maps: what runs when, and where. */
+struct firmware_plan {
+	uint64_t arena_bytes;
+	uint32_t *order;   /* [n_ops] operators, the input first */
+	uint64_t *output;  /* [n_ops] offset in the arena of each one's output */
+	uint64_t *scratch; /* and of what its kernel works in */
+};
 
 /* Sources that an exported network takes along, by name: nasc_kernels.h, nasc_kernels.c, and what
  * starts a board. n_firmware_files of them. */

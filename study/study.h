@@ -10,6 +10,7 @@
 #include "costmodels.h"
 #include "err.h"
 #include "evaluators.h"
+#include "export.h"
 #include "metric.h"
 #include "schema.h"
 #include "search.h"

@@ -251,6 +251,100 @@ Test(memory_runtimes, addresses_do_not_collide)
 	arena_free(&a);
 }
 
+static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+static uint64_t map_bytes(const struct network *net, uint32_t i)
+{
+	return (net_elements(net->op[i].out) + 3) / 4 * 4;
+}
+
+/* Step by step: what an operator writes and works in touches nothing that is read now or later,
+ * but an input that dies there and that its kernel may overwrite. */
+static void check_firmware(const struct network *net, const struct firmware_plan *p)
+{
+	uint32_t step[64], last[64];
+
+	for (uint32_t k = 0; k < net->n_ops; k++)
+		step[p->order[k]] = last[p->order[k]] = k;
+	for (uint32_t i = 0; i < net->n_ops; i++)
+		for (uint32_t e = 0; e < net->op[i].n_inputs; e++) {
+			uint32_t in = network_inputs(net, i)[e];
+
+			cr_assert_lt(step[in], step[i]);
+			last[in] = step[i] > last[in] ? step[i] : last[in];
+		}
+	last[net->n_ops - 1] = (uint32_t)net->n_ops;
+	for (uint32_t k = 0; k < net->n_ops; k++) {
+		uint32_t op = p->order[k];
+		uint64_t size = map_bytes(net, op), scratch = firmware_scratch_bytes(net, op);
+		enum net_kind kind = net->op[op].kind;
+		bool may = kind == NET_ADD || kind == NET_BATCH_NORM || kind == NET_RELU ||
+			   kind == NET_RELU6 || kind == NET_SOFTMAX ||
+			   (kind == NET_DEPTHWISE && firmware_in_place(net, op));
+
+		cr_assert_eq(p->output[op] % 4 + p->scratch[op] % 4, 0);
+		cr_assert_leq(p->output[op] + size, p->arena_bytes);
+		cr_assert_leq(p->scratch[op] + scratch, p->arena_bytes);
+		cr_assert(!scratch || !overlap(p->output[op], size, p->scratch[op], scratch));
+		for (uint32_t t = 0; t < net->n_ops; t++) {
+			bool alive = t != op && step[t] < k && last[t] >= k;
+			bool dies = alive && last[t] == k;
+
+			if (!alive)
+				continue;
+			cr_assert(!scratch || !overlap(p->output[t], map_bytes(net, t),
+						       p->scratch[op], scratch));
+			cr_assert(!overlap(p->output[t], map_bytes(net, t), p->output[op], size) ||
+				  (may && dies && p->output[t] == p->output[op]));
+		}
+	}
+}
+
+Test(memory_runtimes, firmware_overwrites_nothing_that_is_needed)
+{
+	struct arena a = { 0 };
+	struct rng r;
+
+	rng_seed(&r, 17, 3);
+	for (int k = 0; k < 1000; k++) {
+		struct arena_mark mark = arena_mark(&a);
+		struct network net, folded;
+		struct firmware_plan p;
+		struct mcu_memory m;
+
+		random_network(&net, &a, &r);
+		network_fold(&net, &a, &folded, NULL);
+		mcu_firmware_plan(&folded, &a, &p);
+		check_firmware(&folded, &p);
+		plan(&net, MCU_NASC, &a, &folded, &m);
+		cr_assert_eq(m.peak_bytes, p.arena_bytes);
+		arena_rewind(&a, mark);
+	}
+	arena_free(&a);
+}
+
+/* By hand: 16x16x4 in, a 1x1 convolution to 8 channels (16 bytes of work), a 3x3 depthwise
+ * convolution in place. */
+Test(memory_runtimes, firmware_by_hand)
+{
+	struct arena a = { 0 };
+	struct nasc_err err = { 0 };
+	struct firmware_plan p;
+	struct network net;
+
+	network_init(&net, &a, (struct net_shape){ 16, 16, 4 });
+	network_conv2d(&net, 0, 8, 1, 1, 1, NET_SAME, true);
+	network_depthwise(&net, 1, 3, 1, NET_SAME, true);
+	cr_assert_eq(network_infer(&net, &err), NASC_OK);
+	mcu_firmware_plan(&net, &a, &p);
+	cr_expect_eq(p.arena_bytes, 16 * 16 * (4 + 8) + 16);
+	cr_expect_eq(p.output[1], p.output[2]);
+	arena_free(&a);
+}
+
 /* ---- patches --------------------------------------------------------------------------------- */
 
 static uint64_t in_parts(const struct network *net, const struct mcu_memory_rules *rules,

@@ -1,0 +1,92 @@
+#!/bin/sh
+# nasc export: firmware that calculates what nasc says, in the memory that it says.
+. "$(dirname "$0")/lib.sh"
+
+# Forty images of 8x8, ten a class: a bright quarter on a pattern.
+mkdir images
+awk 'BEGIN {
+	for (i = 0; i < 40; i++)
+		for (p = 0; p < 64; p++)
+			printf "%c", 33 + (i * 7 + p * 5) % 40 + (int(p / 32) * 2 + int(p % 8 / 4) == i % 4 ? 50 : 0)
+}' >images/body
+{
+	printf '\0\0\010\3\0\0\0\050\0\0\0\010\0\0\0\010'
+	cat images/body
+} | tee images/train-images-idx3-ubyte >images/t10k-images-idx3-ubyte
+{
+	printf '\0\0\010\1\0\0\0\050'
+	for _ in 1 2 3 4 5 6 7 8 9 10; do printf '\0\1\2\3'; done
+} | tee images/train-labels-idx1-ubyte >images/t10k-labels-idx1-ubyte
+cat >config.yaml <<'YAML'
+space: {type: densenet}
+data: {format: idx, directory: images}
+objectives: [params]
+train: {epochs: 20, batch: 8, shard: 4, precision: f32}
+YAML
+# Of everything that there is a kernel for.
+cat >net.json <<'JSON'
+{"version": 1, "input": [8, 8, 1], "operators": [
+  {"name": "a", "kind": "conv2d", "channels": 5, "kernel": 3, "padding": [1, 0, 1, 2]},
+  {"kind": "batch_norm"}, {"name": "b", "kind": "relu6"},
+  {"kind": "depthwise", "kernel": 3, "bias": true}, {"kind": "relu"},
+  {"name": "c", "kind": "conv2d", "channels": 5, "kernel": 1},
+  {"name": "d", "kind": "add", "inputs": ["b", "c"]},
+  {"name": "e", "kind": "max_pool", "kernel": 2, "stride": 2},
+  {"name": "f", "kind": "avg_pool", "kernel": 3, "stride": 2, "inputs": ["d"]},
+  {"kind": "concat", "inputs": ["e", "f"]}, {"kind": "batch_norm"}, {"kind": "relu"},
+  {"kind": "depthwise", "kernel": 5, "stride": 2}, {"kind": "relu"},
+  {"name": "g", "kind": "conv2d", "channels": 6, "kernel": 3, "bias": true},
+  {"kind": "global_pool"}, {"kind": "dense", "channels": 4}, {"kind": "softmax"}]}
+JSON
+"$nasc" train net.json --config config.yaml --save w >train.txt 2>err
+is "train: exit code" $? 0
+
+for jobs in 1 3; do
+	"$nasc" export net.json --config config.yaml --weights w -o fw$jobs --name tiny --jobs $jobs --json >report$jobs 2>err
+	is "--jobs $jobs: exit code" "$? $(cat err)" "0 "
+done
+sed 's/fw3/fw1/' report3 >report
+same "the same report at any --jobs" report1 report
+for file in tiny.h tiny.c tiny_test.c; do same "the same $file" fw1/$file fw3/$file; done
+figure() { sed -n "s/.*\"$1\": \([0-9.]*\),*/\1/p" report1; }
+trained=$(sed -n 's/test accuracy \([0-9.]*\) .*/\1/p' train.txt)
+is "accuracy in f32 is that of the training" "$(figure test_accuracy | awk '{ printf "%.2f", 100 * $1 }')" "$trained"
+
+# The self-test, by a strict compiler and with sanitizers; the same bits at any optimisation.
+make -C fw1 check CFLAGS='-O2 -pedantic -Wall -Wextra -Werror' >check.txt 2>err
+is "self-test: exit code" "$? $(cat err)" "0 "
+is "self-test" "$(grep -c 'tiny: 8 of 8 images as expected' check.txt)" 1
+make -C fw3 check CFLAGS='-O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all' >check.txt 2>err
+is "self-test under sanitizers" "$(grep -c 'tiny: 8 of 8 images as expected' check.txt) $(cat err)" "1 "
+"${CC:-cc}" -std=c99 -O2 -c fw1/tiny.c -o tiny.o -Ifw1
+is "arena as predicted" "$(nm -S tiny.o | awk '$4 == "arena" { print $2 }' | sed 's/^0*//' | tr a-f A-F)" \
+	"$(printf '%X' "$(figure arena_bytes)")"
+is "constants as predicted" \
+	"$(nm -S tiny.o | awk '$4 ~ /^(weights|requant|affine|factor)_/ { print $2 }' |
+		while read -r hex; do printf '%d\n' "0x$hex"; done | awk '{ n += $1 } END { print n }')" \
+	"$(figure constant_bytes)"
+
+"$nasc" export net.json --config config.yaml --weights w --format json -o int8.json >out 2>err
+is "json: exit code" "$? $(cat err)" "0 "
+is "json: the network is one that nasc reads" "$(grep -c '"int8":\[' int8.json)" 1
+
+# The user's faults.
+fault() { # WHAT CODE MESSAGE ARGS...
+	what=$1 code=$2 message=$3
+	shift 3
+	"$nasc" export net.json "$@" >out 2>err
+	is "$what" "$? $(grep -c -- "$message" err) $(wc -l <err)" "$code 1 1"
+}
+fault "no weights" 2 'nasc train net.json --save' --config config.yaml -o x
+fault "no place" 2 '--out is missing' --config config.yaml --weights w
+fault "a format that is none" 2 'known are c, onnx' --config config.yaml --weights w -o x --format tflite
+fault "a name that is none in C" 2 "no name in C" --config config.yaml --weights w -o x --name 3d
+fault "weights that are none" 4 'net.json: not a weights file' --config config.yaml --weights net.json -o x
+head -c 3000 w >short
+fault "weights cut short" 4 'short: ' --config config.yaml --weights short -o x
+fault "no data" 2 'give --config' --weights w -o x
+sed 's/"channels": 6/"channels": 7/' net.json >other.json
+"$nasc" export other.json --config config.yaml --weights w -o x >out 2>err
+is "weights of another network" "$? $(grep -c 'w: weights of another network' err)" "4 1"
+is "nothing is left of a failure" "$(ls -d x 2>/dev/null)" ""
+done_testing
