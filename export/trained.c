@@ -101,22 +101,29 @@ static enum nasc_status get_network(const cJSON *header, struct arena *a, struct
 	cJSON *json;
 	enum nasc_status st;
 
-	if (json_get(header, "__metadata__", &meta, err))
-		return err->code;
-	if (json_get_string(meta, "format", &format, err) ||
-	    json_get_string(meta, "version", &version, err) ||
-	    json_get_string(meta, "network", &text, err))
-		return nasc_wrap(err, "__metadata__");
+	st = json_get(header, "__metadata__", &meta, err);
+	if (st)
+		return st;
+	st = json_get_string(meta, "format", &format, err);
+	if (!st)
+		st = json_get_string(meta, "version", &version, err);
+	if (!st)
+		st = json_get_string(meta, "network", &text, err);
+	if (st)
+		return nasc_status_of(st, nasc_wrap(err, "__metadata__"));
 	if (strcmp(format, "nasc weights") != 0 || strcmp(version, "1") != 0)
 		return nasc_fail(err, NASC_DATA,
 				 "format \"%.40s\", version \"%.20s\": nasc train writes \"nasc "
 				 "weights\", \"1\"",
 				 format, version);
-	if (json_parse("network", text, strlen(text), &json, err))
-		return err->code;
+	st = json_parse("network", text, strlen(text), &json, err);
+	if (st)
+		return st;
 	st = network_from_json(json, a, net, err);
 	cJSON_Delete(json);
-	return st ? nasc_wrap(err, "network") : NASC_OK;
+	if (st)
+		nasc_wrap(err, "network");
+	return st;
 }
 
 /* ---- folding --------------------------------------------------------------------- */
@@ -264,13 +271,15 @@ static enum nasc_status fold(const struct tensors *t, const struct network *net,
 static enum nasc_status load(const cJSON *header, struct tensors *t, const struct network *net,
 			     struct arena *a, struct trained *out, struct nasc_err *err)
 {
-	struct network own = { 0 };
+	struct network own;
+	enum nasc_status st;
 
 	t->header = header;
 	if (!cJSON_IsObject(header))
 		return nasc_fail(err, NASC_DATA, "header: no object");
-	if (get_network(header, a, &own, err))
-		return err->code;
+	st = get_network(header, a, &own, err);
+	if (st)
+		return st;
 	if (net && !network_equal(net, &own))
 		return nasc_fail(err, NASC_DATA, "weights of another network");
 	return fold(t, &own, a, out, err);
