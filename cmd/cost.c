@@ -272,9 +272,9 @@ static enum nasc_status load(const struct cmd_args *a, struct arena *arena, stru
 }
 
 /* The sizes; of memory, where no target says who plans it, all; the targets. */
-static enum nasc_status open_bills(const struct results *r, const struct cfg_strings *targets,
-				   struct arena *arena, struct bill **bill, size_t *n,
-				   struct nasc_err *err)
+static enum nasc_status open_bills(const struct cmd_args *a, const struct results *r,
+				   const struct cfg_strings *targets, struct arena *arena,
+				   struct bill **bill, size_t *n, struct nasc_err *err)
 {
 	struct bill *b = *bill = ARENA_NEW(arena, struct bill, 2 + targets->n);
 
@@ -285,7 +285,8 @@ static enum nasc_status open_bills(const struct results *r, const struct cfg_str
 	for (size_t i = 0; i < targets->n; i++, b++) {
 		if (target_open(&b->model, targets_dir(), targets->v[i], arena, err))
 			return err->code;
-		results_bounds(r, targets->n > 1, &b->model);
+		if (results_bounds(r, &b->model, err))
+			return nasc_wrap(err, "%s", a->positional[0]);
 	}
 	*n = (size_t)(b - *bill);
 	return NASC_OK;
@@ -387,7 +388,6 @@ static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, stru
 {
 	const char *file = cmd_value(a, "save"), *picture = cmd_value(a, "memory-plan");
 	bool layers = cmd_flag(a, "layers"), ways = cmd_flag(a, "schedules");
-	const struct results none = { 0 }; /* other targets than the search's: not its bounds */
 	struct network net;
 	struct cfg_strings targets = { 0 };
 	struct bill *bill;
@@ -396,7 +396,7 @@ static enum nasc_status cost(const struct cmd_args *a, struct arena *arena, stru
 	if (load(a, arena, &net, r, &targets, err) ||
 	    (picture && one_target("memory-plan", &targets, err)) ||
 	    (ways && one_target("schedules", &targets, err)) ||
-	    open_bills(cmd_value(a, "target") ? &none : r, &targets, arena, &bill, &n, err))
+	    open_bills(a, r, &targets, arena, &bill, &n, err))
 		return err->code;
 	if (layers && !cmd_flag(a, "json") && layer_columns(bill, n) > TABLE_MAX_COLUMNS)
 		return nasc_fail(err, NASC_USAGE,

@@ -376,28 +376,53 @@ enum nasc_status results_load(const char *const *path, size_t n, struct arena *a
 	return NASC_OK;
 }
 
-void results_bounds(const struct results *r, bool several, struct costmodel *m)
+/* Of "<= 256 KiB" or a list of such: the least upper bound to *@within, if it is tighter. */
+static enum nasc_status read_bounds(const struct cJSON *bound, enum unit_dim dim, double *within,
+				    struct nasc_err *err)
 {
-	const struct cJSON *list =
-		r->n_files ? cJSON_GetObjectItemCaseSensitive(r->tree[0], "constraints") : NULL;
+	const char *text = cJSON_IsString(bound) ? bound->valuestring : "";
 	const struct cJSON *item;
+	struct nasc_err fault;
+	double value;
 
-	cJSON_ArrayForEach(item, list)
-	{
-		const char *text = cJSON_IsString(item) ? item->valuestring : "";
-		const char *sign = strstr(text, " <= ");
-		double value = sign ? strtod(sign + 4, NULL) : 0;
-		char name[128];
+	if (cJSON_IsArray(bound)) {
+		cJSON_ArrayForEach(item, bound)
+		{
+			if (!cJSON_IsArray(item) && read_bounds(item, dim, within, err))
+				return err->code;
+		}
+		return NASC_OK;
+	}
+	if (strncmp(text, "<=", 2) != 0)
+		return NASC_OK;
+	if (unit_parse(text + 2 + strspn(text + 2, " "), dim, &value, &fault))
+		return nasc_fail(err, NASC_DATA, "%s", fault.msg);
+	if (*within == 0 || value < *within)
+		*within = value;
+	return NASC_OK;
+}
 
-		for (size_t i = 0; i < m->ops->n_metrics; i++) {
-			snprintf(name, sizeof name, "%s%s%s", several ? m->target : "",
-				 several ? "." : "", m->ops->metric[i].key);
-			if (value > 0 && strlen(name) == (size_t)(sign - text) &&
-			    !strncmp(text, name, strlen(name)) &&
-			    (m->within[i] == 0 || value < m->within[i]))
-				m->within[i] = value;
+enum nasc_status results_bounds(const struct results *r, struct costmodel *m, struct nasc_err *err)
+{
+	const struct cJSON *bounds = cJSON_GetObjectItemCaseSensitive(r->config, "constraints");
+	const struct cJSON *targets = cJSON_GetObjectItemCaseSensitive(r->config, "targets");
+	bool several = cJSON_GetArraySize(targets) > 1;
+
+	for (size_t i = 0; i < m->ops->n_metrics; i++) {
+		const struct metric *metric = &m->ops->metric[i];
+		const char *const name[] = { metric->key, metric->name };
+
+		for (size_t k = 0; k < (strcmp(metric->key, metric->name) ? 2 : 1); k++) {
+			char key[128];
+
+			snprintf(key, sizeof key, "%s%s%s", several ? m->target : "",
+				 several ? "." : "", name[k]);
+			if (read_bounds(cJSON_GetObjectItemCaseSensitive(bounds, key), metric->dim,
+					&m->within[i], err))
+				return nasc_wrap(err, "config: constraints: %s", key);
 		}
 	}
+	return NASC_OK;
 }
 
 void results_close(struct results *r)

@@ -292,9 +292,10 @@ bool results_are(const struct cJSON *root);
 enum nasc_status results_load(const char *const *path, size_t n, struct arena *a,
 			      struct results *out, struct nasc_err *err);
 void results_close(struct results *r);
-/* Tell @m the upper bounds of the first file's search, so that it costs a network as that did;
- * @several: that had more than one target. */
-void results_bounds(const struct results *r, bool several, struct costmodel *m);
+/* Tell @m the upper bounds on its figures that the first file's search was asked to keep: bare
+ * names where that had at most one target, whichever board @m is, else those with @m's target in
+ * front. The board's own limits are not among them. NASC_DATA: a bound is no quantity. */
+enum nasc_status results_bounds(const struct results *r, struct costmodel *m, struct nasc_err *err);
 
 /* Short or full name of a score ("sram", "sram_bytes") to its key in @row, or NULL. */
 const struct result_score *result_score(const struct result *row, const char *name);

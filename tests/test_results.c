@@ -50,31 +50,69 @@ static const char *ids(const struct results *r)
 	return text;
 }
 
-/* A search's upper bounds on a target's figures, of several targets those of this one. */
+/* A search's upper bounds on a board's figures: of one target on any board, of several on those. */
+static const struct metric board_metric[] = {
+	{ "sram_bytes", "sram", UNIT_BYTE, false, true, "" },
+	{ "flash_bytes", "flash", UNIT_BYTE, false, true, "" },
+	{ "latency_s", "latency", UNIT_SECOND, false, true, "" },
+	{ "patch_grid", "patch_grid", UNIT_NONE, false, false, "" },
+};
+static const struct costmodel_ops board_ops = { .metric = board_metric, .n_metrics = 4 };
+
+static const struct {
+	const char *targets, *constraints;
+	double a[4], b[4]; /* on boards "a" and "b" */
+} bounds[] = {
+	{ "\"x\"",
+	  "\"sram\": \"<= 2 KiB\", \"sram_bytes\": \"<= 1000\", \"latency\": \">= 3\", "
+	  "\"a.flash\": \"<= 7\", \"error\": \"<= junk\", \"patch_grid\": [\">= 2\", \"<= 4\", "
+	  "\"<=3\"]",
+	  { 1000, 0, 0, 3 },
+	  { 1000, 0, 0, 3 } },
+	{ "\"a\", \"b\"",
+	  "\"sram\": \"<= 1 KiB\", \"a.sram\": \"<= 2 KiB\", \"b.latency_s\": \"<= 20 ms\"",
+	  { 2048, 0, 0, 0 },
+	  { 0, 0, 0.02, 0 } },
+	{ "\"a\"", "\"sram\": 5, \"flash\": [[\"<= 1\"], 7]", { 0 }, { 0 } },
+};
+
 Test(results, bounds_of_the_search)
 {
-	static const char text[] =
-		"{\"version\": 1, \"config\": {}, \"objectives\": [{\"name\": \"error\", "
-		"\"direction\": \"min\"}], \"constraints\": [\"sram_bytes <= 2000\", "
-		"\"sram_bytes <= 1000\", \"latency_s >= 3\", \"a.flash_bytes <= 7\", 5, "
-		"\"junk\"], \"front\": []}";
-	static const struct metric metric[] = {
-		{ "sram_bytes", "sram", UNIT_BYTE, false, true, "" },
-		{ "flash_bytes", "flash", UNIT_BYTE, false, true, "" },
-		{ "latency_s", "latency", UNIT_SECOND, false, true, "" },
-	};
-	static const struct costmodel_ops ops = { .metric = metric, .n_metrics = 3 };
-	struct costmodel alone = { .ops = &ops, .target = "a" }, other = alone;
+	for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+		struct costmodel a = { .ops = &board_ops, .target = "a" };
+		struct costmodel b = { .ops = &board_ops, .target = "b" };
+		struct nasc_err err = { 0 };
+		struct results r;
+		char text[1000];
+
+		snprintf(text, sizeof text,
+			 "{\"version\": 1, \"config\": {\"targets\": [%s], \"constraints\": {%s}}, "
+			 "\"objectives\": [{\"name\": \"error\", \"direction\": \"min\"}], "
+			 "\"constraints\": [\"flash_bytes <= 9\"], \"front\": []}",
+			 bounds[i].targets, bounds[i].constraints);
+		load_text(text, &r);
+		cr_assert_eq(results_bounds(&r, &a, &err), NASC_OK, "%s", err.msg);
+		cr_assert_eq(results_bounds(&r, &b, &err), NASC_OK, "%s", err.msg);
+		for (size_t k = 0; k < 4; k++) {
+			cr_expect_eq(a.within[k], bounds[i].a[k], "%zu, a: %zu", i, k);
+			cr_expect_eq(b.within[k], bounds[i].b[k], "%zu, b: %zu", i, k);
+		}
+		results_close(&r);
+	}
+}
+
+Test(results, bounds_that_are_none)
+{
+	struct costmodel a = { .ops = &board_ops, .target = "a" };
+	struct nasc_err err = { 0 };
 	struct results r;
 
-	load_text(text, &r);
-	results_bounds(&r, false, &alone);
-	results_bounds(&r, true, &other);
-	cr_expect_eq(alone.within[0], 1000);
-	cr_expect_eq(alone.within[1], 0);
-	cr_expect_eq(alone.within[2], 0);
-	cr_expect_eq(other.within[0], 0);
-	cr_expect_eq(other.within[1], 7);
+	load_text("{\"version\": 1, \"config\": {\"constraints\": {\"sram\": \"<= big\"}}, "
+		  "\"objectives\": [{\"name\": \"error\", \"direction\": \"min\"}], "
+		  "\"front\": []}",
+		  &r);
+	cr_assert_eq(results_bounds(&r, &a, &err), NASC_DATA);
+	cr_expect_not_null(strstr(err.msg, "config: constraints: sram: "), "%s", err.msg);
 	results_close(&r);
 }
 
