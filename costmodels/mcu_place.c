@@ -58,41 +58,129 @@ static uint32_t find_groups(const struct cost_buffer *b, uint32_t n, struct grou
 	return n_groups;
 }
 
+/* ---- what is placed, by time --------------------------------------------------------------- */
+
+/* Buffers by the step from which they are in use, and over those that are placed a tree of their
+ * last steps: the ones in use with another are found without looking at the rest. */
+struct timeline {
+	const struct cost_buffer *b;
+	uint32_t *index, *rank; /* buffers by their first step; the place of each among them */
+	uint32_t width;		/* of the tree's lowest row, a power of two */
+	uint64_t *until;	/* node k, over 2k and 2k + 1: behind its last step; 0: none */
+	struct span *met;	/* see meet() */
+	uint32_t n_met, align;
+};
+
+/* Bytes that are taken. */
+struct span {
+	uint64_t begin, end;
+};
+
+struct start {
+	uint32_t from, index;
+};
+
+static int by_start(const void *a, const void *b)
+{
+	const struct start *p = a, *q = b;
+
+	if (p->from != q->from)
+		return p->from < q->from ? -1 : 1;
+	return p->index < q->index ? -1 : p->index > q->index;
+}
+
+static void timeline_init(struct timeline *t, const struct cost_buffer *b, uint32_t n,
+			  uint32_t align, struct arena *scratch)
+{
+	struct start *start = ARENA_NEW(scratch, struct start, n);
+
+	*t = (struct timeline){ .b = b,
+				.index = ARENA_NEW(scratch, uint32_t, n),
+				.rank = ARENA_NEW(scratch, uint32_t, n),
+				.width = 1,
+				.met = ARENA_NEW(scratch, struct span, n),
+				.align = align };
+	for (uint32_t i = 0; i < n; i++)
+		start[i] = (struct start){ b[i].from, i };
+	qsort(start, n, sizeof *start, by_start);
+	for (uint32_t k = 0; k < n; k++) {
+		t->index[k] = start[k].index;
+		t->rank[start[k].index] = k;
+	}
+	while (t->width < n)
+		t->width *= 2;
+	t->until = ARENA_NEW(scratch, uint64_t, 2 * (size_t)t->width);
+}
+
 static uint64_t round_up(uint64_t size, uint32_t align)
 {
 	return (size + align - 1) / align * align;
 }
 
-static bool at_once(const struct cost_buffer *p, const struct cost_buffer *q)
+static void timeline_add(struct timeline *t, uint32_t i)
 {
-	return p->size && q->size && p->from <= q->to && q->from <= p->to;
+	uint64_t until = (uint64_t)t->b[i].to + 1;
+
+	for (uint32_t k = t->width + t->rank[i]; k > 0 && t->until[k] < until; k /= 2)
+		t->until[k] = until;
 }
 
-/* Where @placed buffers, by ascending offset, leave room for all of the group's. */
-static uint64_t lowest(const struct cost_buffer *b, const uint32_t *placed, uint32_t n_placed,
-		       const struct group *g, const uint32_t *list, const uint64_t *at,
-		       uint32_t align)
+/* Of those below node @k, the @width from rank @first on, what is in use with @b joins t->met. */
+static void meet(struct timeline *t, uint32_t k, uint32_t first, uint32_t width,
+		 const struct cost_buffer *b)
 {
-	uint64_t x = 0;
-	bool moved;
+	const struct cost_buffer *p;
+
+	if (t->until[k] <= b->from || t->b[t->index[first]].from > b->to)
+		return;
+	if (width > 1) {
+		meet(t, 2 * k, first, width / 2, b);
+		meet(t, 2 * k + 1, first + width / 2, width / 2, b);
+		return;
+	}
+	p = &t->b[t->index[first]];
+	t->met[t->n_met++] = (struct span){ p->offset, p->offset + round_up(p->size, t->align) };
+}
+
+static int by_begin(const void *a, const void *b)
+{
+	const struct span *p = a, *q = b;
+
+	return p->begin < q->begin ? -1 : p->begin > q->begin;
+}
+
+/* The lowest offset, @x at least, where the placed ones leave room for @b as long as it is used. */
+static uint64_t lowest(struct timeline *t, const struct cost_buffer *b, uint64_t x)
+{
+	uint64_t size = round_up(b->size, t->align);
+
+	if (!size)
+		return x;
+	t->n_met = 0;
+	meet(t, 1, 0, t->width, b);
+	qsort(t->met, t->n_met, sizeof *t->met, by_begin);
+	for (uint32_t k = 0; k < t->n_met && t->met[k].begin < x + size; k++)
+		if (t->met[k].end > x)
+			x = t->met[k].end;
+	return x;
+}
+
+/* ---- placing --------------------------------------------------------------------------------- */
+
+/* The same for all of a group's at once. */
+static uint64_t lowest_of_all(struct timeline *t, const struct group *g, const uint32_t *list,
+			      const uint64_t *at)
+{
+	uint64_t x = 0, before;
 
 	do {
-		moved = false;
-		for (uint32_t k = 0; k < n_placed; k++) {
-			const struct cost_buffer *p = &b[placed[k]];
-			uint64_t end = p->offset + round_up(p->size, align);
+		before = x;
+		for (uint32_t m = 0; m < g->n; m++) {
+			uint32_t i = list[g->first + m];
 
-			for (uint32_t m = 0; m < g->n; m++) {
-				uint32_t i = list[g->first + m];
-
-				if (at_once(p, &b[i]) && x + at[i] < end &&
-				    p->offset < x + at[i] + round_up(b[i].size, align)) {
-					x = end - at[i];
-					moved = true;
-				}
-			}
+			x = lowest(t, &t->b[i], x + at[i]) - at[i];
 		}
-	} while (moved && g->n > 1);
+	} while (x > before && g->n > 1);
 	return x;
 }
 
@@ -101,22 +189,23 @@ uint64_t mcu_place(struct cost_buffer *b, uint32_t n, uint32_t align, bool later
 {
 	struct arena_mark mark = arena_mark(scratch);
 	struct group *group = ARENA_NEW(scratch, struct group, n);
-	uint32_t *list = ARENA_NEW(scratch, uint32_t, n), *placed = ARENA_NEW(scratch, uint32_t, n);
+	uint32_t *list = ARENA_NEW(scratch, uint32_t, n), n_groups;
 	uint64_t *at = ARENA_NEW(scratch, uint64_t, n), top = 0;
-	uint32_t n_groups = find_groups(b, n, group, list, at, scratch), n_placed = 0;
+	struct timeline t;
 
+	n_groups = find_groups(b, n, group, list, at, scratch);
+	timeline_init(&t, b, n, align, scratch);
 	qsort(group, n_groups, sizeof *group,
 	      later_first ? larger_then_later : larger_then_earlier);
 	for (uint32_t g = 0; g < n_groups; g++) {
-		uint64_t x = lowest(b, placed, n_placed, &group[g], list, at, align);
+		uint64_t x = lowest_of_all(&t, &group[g], list, at);
 
 		for (uint32_t m = 0; m < group[g].n; m++) {
-			uint32_t i = list[group[g].first + m], k = n_placed++;
+			uint32_t i = list[group[g].first + m];
 
 			b[i].offset = x + at[i];
-			for (; k > 0 && b[placed[k - 1]].offset > b[i].offset; k--)
-				placed[k] = placed[k - 1];
-			placed[k] = i;
+			if (b[i].size)
+				timeline_add(&t, i);
 			if (b[i].offset + round_up(b[i].size, align) > top)
 				top = b[i].offset + round_up(b[i].size, align);
 		}

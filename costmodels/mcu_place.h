@@ -15,7 +15,7 @@
  *
  * A host goes, with all that lie inside, to the lowest offset where it meets none that is placed
  * and in use at the same time. Returns the bytes from 0 to the end of the highest. Time grows
- * with the square of @n.
+ * with @n and, as the logarithm of @n, with the pairs in use at the same time.
  * Source: tensorflow/tflite-micro, greedy_memory_planner (the rule).
  */
 uint64_t mcu_place(struct cost_buffer *b, uint32_t n, uint32_t align, bool later_first,
