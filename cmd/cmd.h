@@ -80,7 +80,9 @@ void table_cell(struct table *t, bool right, const char *text); /* row by row */
 void table_print(const struct table *t, FILE *fp);		/* first row: heads */
 void table_free(struct table *t);
 
-/* One line on standard error that rewrites itself; nothing when it is no terminal. */
+/* One line on standard error that rewrites itself; where that is no terminal, lines at least a
+ * minute apart, the first after one. */
+bool progress_rewrites(void);
 void progress_line(const char *text);
 void progress_end(void);
 

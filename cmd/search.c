@@ -5,12 +5,30 @@
 #include "cmd.h"
 #include "study.h"
 
+struct announcement {
+	const char *out;
+	bool made;
+};
+
+/* Once, where a line stays: a terminal shows that it runs. */
+static void announce(const struct study_progress *p, struct announcement *a)
+{
+	const struct study_config *c = p->study->config;
+
+	if (a->made || progress_rewrites())
+		return;
+	a->made = true;
+	fprintf(stderr, "searching %s by %s, %llu candidates at most; results go to %s\n",
+		c->problem ? c->problem->name : c->space->name, c->strategy->name,
+		(unsigned long long)p->planned, a->out);
+}
+
 static void show_progress(const struct study_progress *p, void *ctx)
 {
 	char line[512], text[32];
 	size_t at;
 
-	(void)ctx;
+	announce(p, ctx);
 	at = (size_t)snprintf(line, sizeof line, "%llu/%llu", (unsigned long long)p->evaluations,
 			      (unsigned long long)p->planned);
 	if (p->study->config->stop.trained)
@@ -92,6 +110,7 @@ static enum nasc_status search(const struct cmd_args *a, struct arena *arena, st
 				   .resume = cmd_flag(a, "resume"),
 				   .retry_failed = cmd_flag(a, "retry-failed"),
 				   .progress = show_progress };
+	struct announcement start = { .out = o.out };
 	struct study_config config;
 	struct study_summary summary = { 0 };
 	struct study study;
@@ -105,6 +124,7 @@ static enum nasc_status search(const struct cmd_args *a, struct arena *arena, st
 	if (o.resume && !study_has_run(o.out))
 		fprintf(stderr, "nasc: nothing to go on from at %s, starting anew\n", o.out);
 	o.cancel = cancel_on_signal();
+	o.ctx = &start;
 	st = study_open(&study, &config, targets_dir(), true, arena, err);
 	if (!st)
 		st = study_run(&study, &o, &summary, err);

@@ -1,3 +1,4 @@
+#include "clock.h"
 #include "cmd.h"
 
 #include <limits.h>
@@ -73,12 +74,26 @@ void table_free(struct table *t)
 
 /* ---- progress ---------------------------------------------------------------- */
 
+#define LINES_APART_S 60 /* where they stay */
+
+bool progress_rewrites(void)
+{
+	return isatty(STDERR_FILENO);
+}
+
 void progress_line(const char *text)
 {
+	static double next_s;
 	struct winsize size = { 0 };
+	double now = clock_s();
 
-	if (!isatty(STDERR_FILENO))
+	if (!progress_rewrites()) {
+		if (next_s > 0 && now >= next_s)
+			fprintf(stderr, "%s\n", text);
+		if (now >= next_s)
+			next_s = now + LINES_APART_S;
 		return;
+	}
 	/* A line that wraps cannot be written over. */
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 2)
 		size.ws_col = 80;
@@ -87,7 +102,7 @@ void progress_line(const char *text)
 
 void progress_end(void)
 {
-	if (isatty(STDERR_FILENO))
+	if (progress_rewrites())
 		fputs("\r\033[K", stderr);
 }
 

@@ -302,6 +302,7 @@ static enum nasc_status loop_run(struct loop *l, struct nasc_err *err)
 	struct arena_mark mark = arena_mark(&l->round);
 	enum nasc_status st = NASC_OK;
 
+	report(l, false);
 	while (!st && !(l->sum.stop_reason = stop_reason(l))) {
 		st = run_round(l, err);
 		if (!st)

@@ -22,7 +22,7 @@ fault() {
 # refused WHAT CODE FILE REASON [OLD]: after a run into FILE, its errors in `err`
 refused() {
 	[ "$2" -eq 1 ] || fault "$1: exit code $2"
-	[ "$(wc -l <err)" -eq 1 ] || fault "$1: $(wc -l <err) lines"
+	[ "$(grep -vc '^searching ' err)" -eq 1 ] || fault "$1: $(wc -l <err) lines"
 	grep -q "^nasc: $3[.a-z]*: .*: $4; .* try again\$" err || fault "$1: $(cat err)"
 	ls "$3".*.tmp >/dev/null 2>&1 && fault "$1: a temporary file is left"
 	if [ -n "${5:-}" ]; then
