@@ -1,5 +1,7 @@
 #include "import.h"
 
+#include <string.h>
+
 /* More elements than a network may have: 0. */
 static uint64_t elements(struct extent e)
 {
@@ -33,12 +35,25 @@ static enum nasc_status shape_of(struct extent e, struct net_shape *out, struct 
 	return NASC_OK;
 }
 
+/* "?" for a side that is not known. */
+static const char *side_text(int64_t side, char text[24])
+{
+	snprintf(text, 24, side < 1 ? "?" : "%lld", (long long)side);
+	return text;
+}
+
 enum nasc_status import_start(struct network *net, struct arena *a, struct extent input,
 			      struct value *out, struct nasc_err *err)
 {
+	bool open = input.h < 1 || input.w < 1 || input.c < 1;
+	char h[24], w[24], c[24];
+
 	if (!elements(input))
-		return nasc_fail(err, NASC_DATA, "its input is %lldx%lldx%lld", (long long)input.h,
-				 (long long)input.w, (long long)input.c);
+		return nasc_fail(err, NASC_DATA, "its input is %sx%sx%s, %s", side_text(input.h, h),
+				 side_text(input.w, w), side_text(input.c, c),
+				 open ? "where ? is a size that the file leaves open: export the "
+					"model with fixed ones"
+				      : "more than a network can have");
 	network_init(net, a, (struct net_shape){ 0 });
 	*out = (struct value){ true, 0, input };
 	return NASC_OK;
@@ -168,6 +183,34 @@ enum nasc_status import_finish(struct network *net, const struct value *output, 
 		return err->code;
 	network_fold_pads(net, net->arena, out);
 	return NASC_OK;
+}
+
+void import_unread(struct unread *u, size_t op, const char *kind)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (strncmp(u->v[i].kind, kind, sizeof u->v[i].kind - 1) == 0)
+			return;
+	u->more |= u->n == UNREAD_MAX;
+	if (u->more)
+		return;
+	snprintf(u->v[u->n].kind, sizeof u->v[u->n].kind, "%s", kind);
+	u->v[u->n++].op = op;
+}
+
+enum nasc_status import_refuse(const struct unread *u, const char *known, struct nasc_err *err)
+{
+	char list[UNREAD_MAX * 64] = "";
+	size_t at = 0;
+
+	if (!u->n)
+		return NASC_OK;
+	for (size_t i = 0; i < u->n; i++)
+		at += (size_t)snprintf(list + at, sizeof list - at, "%s%zu (%s)", i ? ", " : "",
+				       u->v[i].op, u->v[i].kind);
+	return nasc_fail(err, NASC_DATA,
+			 "operator%s %s%s: %s not among the operators that nasc reads: %s",
+			 u->n > 1 ? "s" : "", list, u->more ? " and others" : "",
+			 u->n > 1 ? "they are" : "it is", known);
 }
 
 void import_name(struct network *net, const char *text, size_t n)

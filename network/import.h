@@ -25,7 +25,8 @@ struct window {
 
 /* Failures are NASC_DATA or NASC_CONFIG and do not name the operator; *out stays as it was. */
 
-/* A network with the input @input, which is *out. */
+/* A network with the input @input, which is *out. A side below 1 is one that the file leaves open.
+ */
 enum nasc_status import_start(struct network *net, struct arena *a, struct extent input,
 			      struct value *out, struct nasc_err *err);
 /* Operator @op on @in. A dense layer, an activation and a softmax take any view; the others
@@ -42,6 +43,19 @@ enum nasc_status import_view(const struct value *v, struct extent view, struct v
  * operator has to make. */
 enum nasc_status import_finish(struct network *net, const struct value *output, struct network *out,
 			       struct nasc_err *err);
+/* Kinds of operators in a file that its reader does not know, each by the first of them. */
+#define UNREAD_MAX 8
+struct unread {
+	size_t n;
+	bool more;
+	struct {
+		char kind[32];
+		size_t op;
+	} v[UNREAD_MAX];
+};
+void import_unread(struct unread *u, size_t op, const char *kind);
+/* NASC_DATA where there are any, with the list of @known ones; else NASC_OK. */
+enum nasc_status import_refuse(const struct unread *u, const char *known, struct nasc_err *err);
 /* What of @text is printable ASCII, as its name. */
 void import_name(struct network *net, const char *text, size_t n);
 

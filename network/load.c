@@ -10,7 +10,15 @@
 #define MODEL_MAX_BYTES ((size_t)1 << 30)
 #define HEAD_BYTES	8 /* enough to tell a format by */
 
-enum format { FORMAT_JSON, FORMAT_TFLITE, FORMAT_ONNX };
+enum format { FORMAT_JSON, FORMAT_TFLITE, FORMAT_ONNX, FORMAT_OTHER };
+
+static bool is_text(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] < ' ' && (s[i] < '\t' || s[i] > '\r'))
+			return false;
+	return true;
+}
 
 static enum format format_of(const char *path)
 {
@@ -25,7 +33,9 @@ static enum format format_of(const char *path)
 	fclose(fp);
 	if (tflite_is(head, n))
 		return FORMAT_TFLITE;
-	return dot && strcmp(dot, ".onnx") == 0 ? FORMAT_ONNX : FORMAT_JSON;
+	if (dot && strcmp(dot, ".onnx") == 0)
+		return FORMAT_ONNX;
+	return is_text(head, n) ? FORMAT_JSON : FORMAT_OTHER;
 }
 
 bool network_is_foreign(const char *path)
@@ -81,6 +91,11 @@ enum nasc_status network_load(const char *path, struct arena *a, struct network 
 {
 	enum format format = format_of(path);
 
+	if (format == FORMAT_OTHER)
+		return nasc_fail(err, NASC_DATA,
+				 "%s: not a network: no JSON but binary, without the identifier of "
+				 "TensorFlow Lite; ONNX is told by the ending .onnx",
+				 path);
 	return format == FORMAT_JSON ? load_json(path, a, out, err)
 				     : load_foreign(path, format, a, out, err);
 }

@@ -201,6 +201,6 @@ enum nasc_status network_from_onnx(const void *bytes, size_t n, struct arena *a,
  * else JSON. NASC_DATA names the file. */
 enum nasc_status network_load(const char *path, struct arena *a, struct network *out,
 			      struct nasc_err *err);
-/* Whether network_load() would take @path for another program's file. */
+/* Whether @path is another program's file, by its beginning or its ending. */
 bool network_is_foreign(const char *path);
 #endif

@@ -42,26 +42,42 @@ static const struct node_type {
 };
 #define N_NODE_TYPES (sizeof node_types / sizeof *node_types)
 
-static enum nasc_status read_node(struct onnx_reader *r, const Onnx__Node *node, size_t i,
-				  struct nasc_err *err)
+/* NULL: nasc does not read it. */
+static const struct node_type *type_of(const Onnx__Node *node)
 {
-	const char *type = node->op_type ? node->op_type : "";
-	bool standard = !node->domain || !node->domain[0] || strcmp(node->domain, "ai.onnx") == 0;
+	if (node->domain && node->domain[0] && strcmp(node->domain, "ai.onnx") != 0)
+		return NULL;
+	for (size_t k = 0; node->op_type && k < N_NODE_TYPES; k++)
+		if (strcmp(node_types[k].name, node->op_type) == 0)
+			return &node_types[k];
+	return NULL;
+}
+
+/* All kinds that are not read at once. */
+static enum nasc_status check_nodes(const Onnx__Graph *graph, struct nasc_err *err)
+{
+	struct unread unread = { 0 };
 	char known[480];
 	int n = 0;
 
-	for (size_t k = 0; standard && k < N_NODE_TYPES; k++)
-		if (strcmp(node_types[k].name, type) == 0) {
-			enum nasc_status st = node_types[k].read(&(struct call){ r, node }, err);
-
-			return st ? nasc_wrap(err, "operator %zu (%s)", i, type) : st;
-		}
+	for (size_t i = 0; i < graph->n_node; i++)
+		if (!type_of(graph->node[i]))
+			import_unread(&unread, i,
+				      graph->node[i]->op_type ? graph->node[i]->op_type : "");
 	for (size_t k = 0; k < N_NODE_TYPES; k++)
 		n += snprintf(known + n, sizeof known - (size_t)n, "%s%s", n ? ", " : "",
 			      node_types[k].name);
-	return nasc_fail(err, NASC_DATA,
-			 "operator %zu (%.40s): it is not among the operators that nasc reads: %s",
-			 i, type, known);
+	return import_refuse(&unread, known, err);
+}
+
+static enum nasc_status read_node(struct onnx_reader *r, const Onnx__Node *node, size_t i,
+				  struct nasc_err *err)
+{
+	const struct node_type *type = type_of(node);
+
+	if (type->read(&(struct call){ r, node }, err))
+		return nasc_wrap(err, "operator %zu (%s)", i, type->name);
+	return NASC_OK;
 }
 
 /* ---- the file -------------------------------------------------------------------- */
@@ -110,7 +126,7 @@ static enum nasc_status read_graph(struct onnx_reader *r, const Onnx__Graph *gra
 {
 	struct value output = { 0 };
 
-	if (tensors_init(&r->tensors, graph, r->scratch, err))
+	if (check_nodes(graph, err) || tensors_init(&r->tensors, graph, r->scratch, err))
 		return err->code;
 	if (read_input(r, graph, a, err))
 		return nasc_wrap(err, "input");

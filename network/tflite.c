@@ -11,7 +11,7 @@
 enum model_field { MODEL_VERSION, MODEL_CODES, MODEL_GRAPHS, MODEL_DESCRIPTION, MODEL_BUFFERS };
 enum code_field { CODE_OLD, CODE_CUSTOM, CODE_BUILTIN = 3 };
 enum graph_field { GRAPH_TENSORS, GRAPH_INPUTS, GRAPH_OUTPUTS, GRAPH_OPERATORS };
-enum tensor_field { TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER };
+enum tensor_field { TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_SIGNATURE = 7 };
 enum operator_field { OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS = 4 };
 enum buffer_field { BUFFER_DATA, BUFFER_OFFSET };
 enum type { FLOAT32 = 0, INT32 = 2, UINT8 = 3, INT64 = 4, INT8 = 9 };
@@ -82,6 +82,23 @@ static enum nasc_status extent_of(const struct reader *r, int64_t tensor, struct
 	if (d.rank > 3)
 		e.h = d.of[d.rank - 3];
 	*out = e;
+	return NASC_OK;
+}
+
+/* Of the network's input, where the signature has the sizes that are not fixed: 0 for these. */
+static enum nasc_status input_extent(const struct reader *r, int64_t tensor, struct extent *out,
+				     struct nasc_err *err)
+{
+	int64_t *const side[] = { &out->c, &out->w, &out->h };
+	struct fb_vector signature;
+	enum nasc_status st = extent_of(r, tensor, out, err);
+
+	if (st)
+		return st;
+	signature = fb_vector(fb_item_table(r->tensors, (size_t)tensor), TENSOR_SIGNATURE, 4);
+	for (size_t k = 0; k < 3 && k + 1 < signature.n; k++)
+		if (fb_item(signature, signature.n - 1 - k, 4) < 0)
+			*side[k] = 0;
 	return NASC_OK;
 }
 
@@ -526,43 +543,58 @@ static const struct builtin {
 };
 #define N_BUILTINS (sizeof builtins / sizeof *builtins)
 
-static enum nasc_status unknown(const char *name, struct nasc_err *err)
+/* NULL: nasc has not heard of it. */
+static const struct builtin *builtin_of(const struct reader *r, size_t i, int64_t *code)
 {
+	int64_t index = fb_int(fb_item_table(r->operators, i), OPERATOR_CODE, 4, 0), old;
+	struct fb_table entry = fb_item_table(r->codes, index < 0 ? r->codes.n : (size_t)index);
+
+	*code = fb_int(entry, CODE_BUILTIN, 4, 0);
+	old = fb_int(entry, CODE_OLD, 1, 0); /* files of before 2020 have that alone */
+	if (*code < old)
+		*code = old;
+	for (size_t k = 0; k < N_BUILTINS; k++)
+		if (builtins[k].code == *code)
+			return &builtins[k];
+	return NULL;
+}
+
+/* All kinds that are not read at once. */
+static enum nasc_status check_operators(const struct reader *r, struct nasc_err *err)
+{
+	struct unread unread = { 0 };
 	char known[400];
 	int n = 0;
 
+	for (size_t i = 0; i < r->operators.n; i++) {
+		int64_t code;
+		const struct builtin *b = builtin_of(r, i, &code);
+		char number[40];
+
+		snprintf(number, sizeof number, "builtin operator %lld", (long long)code);
+		if (!b || !b->read)
+			import_unread(&unread, i, b ? b->name : number);
+	}
 	for (size_t i = 0; i < N_BUILTINS; i++)
 		if (builtins[i].read)
 			n += snprintf(known + n, sizeof known - (size_t)n, "%s%s", n ? ", " : "",
 				      builtins[i].name);
-	return nasc_fail(err, NASC_DATA, "%s is not among the operators that nasc reads: %s", name,
-			 known);
+	return import_refuse(&unread, known, err);
 }
 
 static enum nasc_status read_operator(struct reader *r, size_t i, struct nasc_err *err)
 {
 	struct fb_table op = fb_item_table(r->operators, i);
-	int64_t index = fb_int(op, OPERATOR_CODE, 4, 0), code;
-	struct fb_table entry = fb_item_table(r->codes, index < 0 ? r->codes.n : (size_t)index);
 	struct call c = { .r = r,
 			  .in = fb_vector(op, OPERATOR_INPUTS, 4),
 			  .out = fb_vector(op, OPERATOR_OUTPUTS, 4),
 			  .options = fb_table(op, OPERATOR_OPTIONS) };
-	char number[32];
+	int64_t code;
+	const struct builtin *b = builtin_of(r, i, &code);
 
-	code = fb_int(entry, CODE_BUILTIN, 4, 0); /* files of before 2020 have the old one alone */
-	if (code < fb_int(entry, CODE_OLD, 1, 0))
-		code = fb_int(entry, CODE_OLD, 1, 0);
-	for (size_t k = 0; k < N_BUILTINS; k++)
-		if (builtins[k].code == code) {
-			enum nasc_status st =
-				builtins[k].read ? builtins[k].read(&c, err) : unknown("it", err);
-
-			return st ? nasc_wrap(err, "operator %zu (%s)", i, builtins[k].name) : st;
-		}
-	snprintf(number, sizeof number, "builtin operator %lld", (long long)code);
-	unknown(number, err);
-	return nasc_wrap(err, "operator %zu", i);
+	if (b->read(&c, err))
+		return nasc_wrap(err, "operator %zu (%s)", i, b->name);
+	return NASC_OK;
 }
 
 /* ---- the file -------------------------------------------------------------------- */
@@ -582,7 +614,9 @@ static enum nasc_status read_graph(struct reader *r, struct fb_table graph, stru
 	first = tensor_of(r, in, 0);
 	if (in.n != 1)
 		return nasc_fail(err, NASC_DATA, "%zu inputs, nasc reads networks of one", in.n);
-	if (extent_of(r, first, &e, err) || check_type(r, first, err) ||
+	if (check_operators(r, err))
+		return err->code;
+	if (input_extent(r, first, &e, err) || check_type(r, first, err) ||
 	    import_start(&r->net, a, e, &r->value[first], err))
 		return nasc_wrap(err, "input");
 	for (size_t i = 0; i < r->operators.n; i++)

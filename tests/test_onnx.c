@@ -166,12 +166,15 @@ Test(onnx, same_lower)
 }
 
 static const struct {
-	struct onnx_node node[2];
+	struct onnx_node node[3];
 	const char *want;
 } refusals[] = {
 	{ { { "LSTM", { "x" }, "y", { { 0 } } } },
 	  "operator 0 (LSTM): it is not among the operators that nasc reads: Add, AveragePool, "
 	  "BatchNormalization, " },
+	{ { { "LSTM", { "x" }, "z", { { 0 } } }, { "Einsum", { "z" }, "y", { { 0 } } } },
+	  "operators 0 (LSTM), 1 (Einsum): they are not among the operators that nasc reads: "
+	  "Add, AveragePool, BatchNormalization, " },
 	{ { { "Conv", { "x", "w1" }, "y", { { "dilations", 2, { 2, 2 }, NULL } } } },
 	  "operator 0 (Conv): dilation 2x2, nasc knows 1x1 alone" },
 	{ { { "Conv", { "x", "w1" }, "y", { { "strides", 2, { 2, 1 }, NULL } } } },
@@ -208,6 +211,43 @@ Test(onnx, refusals)
 		cr_assert_eq(strncmp(err.msg, refusals[i].want, strlen(refusals[i].want)), 0,
 			     "%s\nnot\n%s", err.msg, refusals[i].want);
 	}
+}
+
+/* More kinds than are told, one of them twice. */
+Test(onnx, many_unknown_kinds)
+{
+	static const char *const kind[] = { "A", "B", "A", "C", "D", "E", "F", "G", "H", "I", "J" };
+	struct onnx_node list[12] = { { .type = NULL } };
+	uint8_t file[ONNX_MAX];
+	struct nasc_err err = { 0 };
+	struct network net;
+
+	for (size_t i = 0; i < sizeof kind / sizeof *kind; i++)
+		list[i] = (struct onnx_node){ .type = kind[i], .in = { "x" }, .out = "y" };
+	cr_assert_eq(parse(file, onnx_pack(list, &constants[8], image, 4, "y", file), &arena, &net,
+			   &err),
+		     NASC_DATA);
+	cr_assert(strstr(err.msg, "operators 0 (A), 1 (B), 3 (C), 4 (D), 5 (E), 6 (F), 7 (G), 8 "
+				  "(H) and others: they are not among"),
+		  "%s", err.msg);
+}
+
+/* As PyTorch exports with dynamic axes: only the batch may be left open. */
+Test(onnx, open_sizes)
+{
+	static const struct onnx_node relu[] = { { "Relu", { "x" }, "y", { { 0 } } },
+						 { NULL, { 0 }, NULL, { { 0 } } } };
+	static const int64_t batch[] = { 0, 3, 9, 8 }, sides[] = { 0, 3, 0, -1 };
+	uint8_t file[ONNX_MAX];
+	struct nasc_err err = { 0 };
+	struct network net;
+	size_t n = onnx_pack(relu, &constants[8], batch, 4, "y", file);
+
+	cr_assert_eq(parse(file, n, &arena, &net, &err), NASC_OK, "%s", err.msg);
+	n = onnx_pack(relu, &constants[8], sides, 4, "y", file);
+	cr_assert_eq(parse(file, n, &arena, &net, &err), NASC_DATA);
+	cr_assert_str_eq(err.msg, "input: its input is ?x?x3, where ? is a size that the file "
+				  "leaves open: export the model with fixed ones");
 }
 
 /* ---- damaged files --------------------------------------------------------------------- */

@@ -85,8 +85,9 @@ static inline size_t lite_child(struct lite *f, size_t parent, size_t field, siz
 	return table;
 }
 
-/* Ends with rank 0. Dimensions of an activation, or of a constant: ints of @data, or as many
- * bytes as it says when they do not matter. */
+/* Ends with rank 0. Dimensions of an activation, -1 for one that is left open (1 in the shape, -1
+ * in the signature), or of a constant: ints of @data, or as many bytes as it says when they do not
+ * matter. */
 struct lite_tensor {
 	int type, rank, dim[4];
 	int bytes, data[8];
@@ -103,9 +104,14 @@ static inline void lite_tensors(struct lite *f, size_t model, size_t graph,
 	size_t list = lite_vector(f, graph, 0, n, 4), buffers;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t table = lite_item(f, list, i, 3);
+		size_t table = lite_item(f, list, i, 8);
+		size_t rank = (size_t)t[i].rank < 4 ? (size_t)t[i].rank : 4;
+		int shape[4];
 
-		lite_ints(f, table, 0, t[i].dim, (size_t)t[i].rank);
+		for (size_t k = 0; k < 4; k++)
+			shape[k] = t[i].dim[k] < 0 ? 1 : t[i].dim[k];
+		lite_ints(f, table, 0, shape, rank);
+		lite_ints(f, table, 7, t[i].dim, rank);
 		lite_int(f, table, 1, t[i].type);
 		lite_int(f, table, 2, t[i].bytes ? (int)i + 1 : 0);
 	}
