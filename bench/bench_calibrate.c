@@ -37,6 +37,14 @@ static void must(enum nasc_status status, const struct nasc_err *err)
 	exit(nasc_exit_code(status));
 }
 
+static void say_written(const char *path, bool written)
+{
+	if (written)
+		printf("wrote %s\n", path);
+	else
+		printf("nothing is written, --write changes %s\n", path);
+}
+
 static size_t number_of(struct names *names, const char *name)
 {
 	size_t i = 0;
@@ -357,7 +365,7 @@ static void write_published(struct calibration *c, const struct sources *s, cons
 		}
 		must(target_write(joined(&c->arena, s->targets, "/", name), &fit, &c->arena, &err),
 		     &err);
-		printf("wrote %s\n", name);
+		say_written(name, true);
 	}
 }
 
@@ -398,6 +406,8 @@ static int published(const char *path, bool write)
 			print_networks(&c, g);
 	if (write)
 		write_published(&c, &s, &targets, shape);
+	else
+		say_written("configs/targets", false);
 	arena_free(&c.arena);
 	return 0;
 }
@@ -444,7 +454,11 @@ static int own(const char *path, const char *target, bool write)
 	struct target_fit fit = { .power = 0 };
 	double shape[MCU_N_RATES], clock, factor;
 
-	must(target_open(&model, ".", target, &c.arena, &err), &err);
+	/* A file, not the name of a target that nasc has. */
+	must(target_open(&model, ".",
+			 strchr(target, '/') ? target : joined(&c.arena, ".", "/", target),
+			 &c.arena, &err),
+	     &err);
 	if (strcmp(model.ops->name, "mcu") != 0)
 		must(nasc_fail(&err, NASC_CONFIG, "%s: model: mcu is right", target), &err);
 	target_rates(&model, shape, &clock);
@@ -474,14 +488,15 @@ static int own(const char *path, const char *target, bool write)
 		snprintf(fit.energy_source, sizeof fit.energy_source, "own board");
 		printf("power %.3g mW\n", 1e3 * fit.power);
 	}
-	if (write && r.networks > 1)
-		must(target_write(target, &fit, &c.arena, &err), &err);
-	else if (write)
+	if (write && r.networks < 2)
 		must(nasc_fail(&err, NASC_DATA,
 			       "%s: 2 networks or more are right, the error is that of one the "
 			       "others did not see",
 			       path),
 		     &err);
+	if (write)
+		must(target_write(target, &fit, &c.arena, &err), &err);
+	say_written(target, write);
 	arena_free(&c.arena);
 	return 0;
 }

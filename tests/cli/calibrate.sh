@@ -45,6 +45,10 @@ for slower in mlperf-ic:1.3 mlperf-kws:1.2 mlperf-vww:1.3 mcunet-in0:1.2 st-mnis
 done >>own.csv
 "$calibrate" own.csv board.yaml --write >out 2>&1
 is "own board: exit code" $? 0
+is "own board: says what it wrote" "$(tail -n 1 out)" "wrote board.yaml"
+"$calibrate" own.csv board.yaml >dry 2>&1
+is "own board: says that it wrote nothing" "$(tail -n 1 dry)" "nothing is written, --write changes board.yaml"
+rm dry
 within "own board: a network that was not measured" \
 	"$(latency "$networks/mobilenet-v2-0.35-128.json" ./board.yaml)" \
 	"$(latency "$networks/mobilenet-v2-0.35-128.json" ./before.yaml | awk '{ print 1.25 * $1 }')" 3
@@ -75,6 +79,7 @@ printf 'network,latency_ms\n%s,30\n' "$networks/mlperf-ic.json" >wrong.csv
 fails "one network has no error" "wrong.csv: 2 networks or more are right" wrong.csv board.yaml --write
 fails "a target of another kind" "zu3eg.yaml: model: mcu is right" own.csv \
 	"$root/configs/targets/zu3eg.yaml"
+fails "no target" "./stm32f746: cannot open" own.csv stm32f746
 rm wrong.csv err
 listing | grep -v listing >listing.got
 grep -v 'listing\| ./err$' listing.want >listing.old
