@@ -93,6 +93,7 @@ static double plan(const struct network *net, enum mcu_memory_model model, struc
 static double schedules(const struct network *net, struct arena *a, uint32_t *n)
 {
 	const struct mcu_memory_rules rules = { MCU_TINYENGINE, 8, true, true, false };
+	const struct mcu_schedule_limits limits = { .grid = 4, .end = UINT32_MAX };
 	struct mcu_effort *effort = ARENA_NEW(a, struct mcu_effort, net->n_ops);
 	double best = 1e9;
 
@@ -103,7 +104,7 @@ static double schedules(const struct network *net, struct arena *a, uint32_t *n)
 		struct mcu_schedule *list;
 		double t = wall_s();
 
-		*n = mcu_schedules(net, &rules, 4, effort, 0, a, &list);
+		*n = mcu_schedules(net, &rules, &limits, effort, a, &list);
 		t = wall_s() - t;
 		best = t < best ? t : best;
 		arena_rewind(a, mark);

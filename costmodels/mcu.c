@@ -136,20 +136,27 @@ static double smaller(double a, double b)
 	return b > 0 && b < a ? b : a;
 }
 
-static uint32_t list_schedules(const struct costmodel *m, const struct network *net, double enough,
+/* @enough: as in struct mcu_schedule_limits. */
+static uint32_t list_schedules(const struct costmodel *m, const struct deployed *d, double enough,
 			       struct arena *a, struct mcu_schedule **list)
 {
 	const struct mcu *mcu = m->cfg;
 	const struct mcu_memory_rules rules = memory_rules(&mcu->cfg);
-	double grid = fmax(smaller((double)mcu->cfg.patches, m->within[GRID]), 1);
-	struct mcu_effort *effort = ARENA_NEW(a, struct mcu_effort, net->n_ops);
+	struct mcu_schedule_limits limits = {
+		.grid = (uint32_t)fmax(smaller((double)mcu->cfg.patches, m->within[GRID]), 1),
+		.end = (uint32_t)d->net.n_ops - 1,
+		.enough = (uint64_t)enough,
+	};
+	struct mcu_effort *effort = ARENA_NEW(a, struct mcu_effort, d->net.n_ops);
 
-	for (size_t i = 0; i < net->n_ops; i++)
+	while (m->within[PATCHED] > 0 && (double)d->row[limits.end] > m->within[PATCHED])
+		limits.end--; /* to the input at most, of row 0 */
+	for (size_t i = 0; i < d->net.n_ops; i++)
 		effort[i] = mcu->has_latency
-				    ? (struct mcu_effort){ op_cycles(&mcu->cfg, net, i, 1, 0),
-							   op_cycles(&mcu->cfg, net, i, 0, 1) }
-				    : (struct mcu_effort){ (double)network_op_macs(net, i), 0 };
-	return mcu_schedules(net, &rules, (uint32_t)grid, effort, (uint64_t)enough, a, list);
+				    ? (struct mcu_effort){ op_cycles(&mcu->cfg, &d->net, i, 1, 0),
+							   op_cycles(&mcu->cfg, &d->net, i, 0, 1) }
+				    : (struct mcu_effort){ (double)network_op_macs(&d->net, i), 0 };
+	return mcu_schedules(&d->net, &rules, &limits, effort, a, list);
 }
 
 /* Layer by layer where that fits, else the schedule of least time that does, else the one of least
@@ -166,7 +173,7 @@ static void plan_parts(struct plan *p, const struct costmodel *m, struct arena *
 	mcu_parts_init(&p->parts, &p->d.net, &rules, 0, 1, a);
 	if (mcu->cfg.patches == 1 || (double)mcu_parts_peak(&p->parts) <= enough)
 		return;
-	n = list_schedules(m, &p->d.net, enough, a, &list);
+	n = list_schedules(m, &p->d, enough, a, &list);
 	p->schedule = list[n - 1];
 	if (p->schedule.grid > 1)
 		mcu_parts_init(&p->parts, &p->d.net, &rules, p->schedule.end, p->schedule.grid, a);
@@ -285,7 +292,7 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 	if (mcu->cfg.patches == 1)
 		return 0;
 	deployed_init(&p.d, net, a);
-	n = list_schedules(m, &p.d.net, 0, a, &list);
+	n = list_schedules(m, &p.d, 0, a, &list);
 	*out = ARENA_NEW(a, struct cost_schedule, n);
 	for (uint32_t k = 0; k < n; k++) {
 		struct cost_schedule *s = &(*out)[k];

@@ -365,22 +365,22 @@ static void find_peak(const struct network *net, const struct mcu_memory_rules *
 }
 
 /* Those in parts that may need less than @most bytes, by extra work. */
-static uint32_t candidates(const struct network *net, const struct mcu_effort *effort,
-			   uint32_t grid, const struct rest *rest, uint64_t most, struct arena *a,
-			   struct mcu_schedule **list)
+static uint32_t candidates(const struct network *net, const struct mcu_schedule_limits *limits,
+			   const struct mcu_effort *effort, const struct rest *rest, uint64_t most,
+			   struct arena *a, struct mcu_schedule **list)
 {
 	uint32_t *end = ARENA_NEW(a, uint32_t, net->n_ops), n_ends = find_ends(net, end, a), n = 0;
 	struct mcu_schedule *s;
 
 	if (n_ends > ENDS_TIMES_OPERATORS / net->n_ops)
 		n_ends = (uint32_t)(ENDS_TIMES_OPERATORS / net->n_ops);
-	*list = s = ARENA_NEW(a, struct mcu_schedule, (size_t)n_ends * (grid - 1));
-	for (uint32_t i = 0; i < n_ends; i++) {
+	*list = s = ARENA_NEW(a, struct mcu_schedule, (size_t)n_ends * (limits->grid - 1));
+	for (uint32_t i = 0; i < n_ends && end[i] <= limits->end; i++) {
 		struct net_shape out = net->op[end[i]].out;
 
 		if (rest[end[i]].least >= most)
 			continue;
-		for (uint32_t g = 2; g <= grid && g <= out.h && g <= out.w; g++)
+		for (uint32_t g = 2; g <= limits->grid && g <= out.h && g <= out.w; g++)
 			s[n++] = (struct mcu_schedule){ .end = end[i],
 							.grid = g,
 							.extra = extra_work(net, effort, end[i], g,
@@ -391,7 +391,7 @@ static uint32_t candidates(const struct network *net, const struct mcu_effort *e
 }
 
 uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules *rules,
-		       uint32_t grid, const struct mcu_effort *effort, uint64_t enough,
+		       const struct mcu_schedule_limits *limits, const struct mcu_effort *effort,
 		       struct arena *a, struct mcu_schedule **list)
 {
 	struct mcu_schedule whole = { .grid = 1 }, *in_parts = NULL, *s;
@@ -399,11 +399,11 @@ uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules 
 	uint32_t n_in_parts = 0, n = 1;
 
 	find_peak(net, rules, &rest[0], &whole, a);
-	if (grid > 1 && whole.peak_bytes > enough)
-		n_in_parts = candidates(net, effort, grid, rest, whole.peak_bytes, a, &in_parts);
+	if (limits->grid > 1 && whole.peak_bytes > limits->enough)
+		n_in_parts = candidates(net, limits, effort, rest, whole.peak_bytes, a, &in_parts);
 	*list = s = ARENA_NEW(a, struct mcu_schedule, 1 + n_in_parts);
 	s[0] = whole;
-	for (uint32_t i = 0; i < n_in_parts && s[n - 1].peak_bytes > enough; i++) {
+	for (uint32_t i = 0; i < n_in_parts && s[n - 1].peak_bytes > limits->enough; i++) {
 		struct mcu_schedule next = in_parts[i];
 
 		if (rest[next.end].least >= s[n - 1].peak_bytes)

@@ -26,21 +26,26 @@ struct mcu_effort {
 	double output, call;
 };
 
+/* Which schedules come into question. */
+struct mcu_schedule_limits {
+	uint32_t grid;	 /* parts along a side at most, 1..MCU_GRID_MAX */
+	uint32_t end;	 /* the last operator that may run in parts, at most */
+	uint64_t enough; /* bytes; the list ends with the schedule of least work that needs no more.
+			    0: the list is complete */
+};
+
 /*
  * mcu_schedules() - layer by layer, and every way in parts that needs less SRAM and is beaten by
  *                   no other in both SRAM and work
  * @net:    inferred, as deployed
  * @rules:  not MCU_TFLM, which has no parts
- * @grid:   parts along a side at most, 1..MCU_GRID_MAX
  * @effort: n_ops
- * @enough: bytes; the list ends with the schedule of least work that needs no more. 0: the list
- *          is complete
  * @a:      holds the list
  *
  * Sorted by extra work, and so by SRAM, the most first. Returns how many, at least 1.
  */
 uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules *rules,
-		       uint32_t grid, const struct mcu_effort *effort, uint64_t enough,
+		       const struct mcu_schedule_limits *limits, const struct mcu_effort *effort,
 		       struct arena *a, struct mcu_schedule **list);
 
 /* The parts of a network under one schedule. */

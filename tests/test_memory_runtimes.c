@@ -525,6 +525,7 @@ Test(memory_runtimes, schedules_equal_brute_force)
 		const struct mcu_memory_rules rules = { rng_below(&r, 2) ? MCU_IDEAL
 									 : MCU_TINYENGINE,
 							8, rng_below(&r, 2) != 0, true, false };
+		struct mcu_schedule_limits limits = { .grid = 5, .end = UINT32_MAX };
 		double call = rng_below(&r, 2) ? 5000 : 0;
 		struct arena a = { 0 };
 		struct network net;
@@ -533,15 +534,18 @@ Test(memory_runtimes, schedules_equal_brute_force)
 		uint32_t n, at;
 
 		random_chain(&net, &a, &r);
+		if (rng_below(&r, 2))
+			limits.end = (uint32_t)rng_below(&r, net.n_ops);
 		effort = ARENA_NEW(&a, struct mcu_effort, net.n_ops);
 		for (size_t i = 0; i < net.n_ops; i++)
 			effort[i] = (struct mcu_effort){ (double)network_op_macs(&net, i), call };
-		n = mcu_schedules(&net, &rules, 5, effort, 0, &a, &list);
+		n = mcu_schedules(&net, &rules, &limits, effort, &a, &list);
 		for (uint32_t i = 1; i < n; i++) {
 			cr_assert_lt(list[i].peak_bytes, list[i - 1].peak_bytes);
+			cr_assert_leq(list[i].end, limits.end);
 			cr_assert(i == 1 || list[i].extra > list[i - 1].extra);
 		}
-		for (uint32_t end = 1; end + 1 < net.n_ops; end++)
+		for (uint32_t end = 1; end + 1 < net.n_ops && end <= limits.end; end++)
 			for (uint32_t g = 2; g <= 5 && g <= net.op[end].out.h; g++) {
 				struct mcu_parts p;
 				bool listed;
@@ -563,8 +567,8 @@ Test(memory_runtimes, schedules_equal_brute_force)
 			}
 		several += n > 2;
 		at = (uint32_t)rng_below(&r, n);
-		cr_assert_eq(mcu_schedules(&net, &rules, 5, effort, list[at].peak_bytes, &a, &some),
-			     at + 1);
+		limits.enough = list[at].peak_bytes;
+		cr_assert_eq(mcu_schedules(&net, &rules, &limits, effort, &a, &some), at + 1);
 		cr_assert_eq(some[at].end, list[at].end);
 		cr_assert_eq(some[at].grid, list[at].grid);
 		arena_free(&a);
@@ -576,6 +580,7 @@ Test(memory_runtimes, schedules_equal_brute_force)
 Test(memory_runtimes, long_networks_take_no_minute, .timeout = 30)
 {
 	const struct mcu_memory_rules rules = { MCU_TINYENGINE, 8, true, true, false };
+	const struct mcu_schedule_limits limits = { .grid = 16, .end = UINT32_MAX };
 
 	for (uint32_t shrink = 0; shrink < 2; shrink++) {
 		struct arena a = { 0 };
@@ -592,7 +597,7 @@ Test(memory_runtimes, long_networks_take_no_minute, .timeout = 30)
 		effort = ARENA_NEW(&a, struct mcu_effort, net.n_ops);
 		for (size_t i = 0; i < net.n_ops; i++)
 			effort[i].output = (double)network_op_macs(&net, i);
-		cr_expect_eq(mcu_schedules(&net, &rules, 16, effort, 0, &a, &list) > 1, shrink);
+		cr_expect_eq(mcu_schedules(&net, &rules, &limits, effort, &a, &list) > 1, shrink);
 		arena_free(&a);
 	}
 }
@@ -629,6 +634,10 @@ Test(memory_runtimes, a_target_chooses_what_fits)
 			m.within[0] = 440 * 1024;
 			cost_of(&m, &net, &a, &c);
 			cr_expect_eq(c.value[4], 2);
+			m.within[5] = c.value[5] - 1;
+			cost_of(&m, &net, &a, &c); /* an earlier end: more parts, more overlap */
+			cr_expect(c.value[5] > 0 && c.value[5] <= m.within[5] && c.value[4] > 2);
+			cr_expect_leq(c.value[0], 440 * 1024);
 			m.within[4] = 1;
 			cost_of(&m, &net, &a, &c);
 			cr_expect_eq(c.value[4], 1);
