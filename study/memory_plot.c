@@ -1,4 +1,5 @@
 /* Who lies where in SRAM, and when: operators to the right, addresses up. */
+#include <math.h>
 #include <string.h>
 
 #include "file.h"
@@ -6,7 +7,8 @@
 #include "private.h"
 #include "study.h"
 
-#define BESIDE "#f0e0c0" /* buffers of the runtime */
+#define BESIDE	      "#f0e0c0" /* buffers of the runtime */
+#define ROOM_TO_BOARD 2		/* more times the bytes would leave the picture empty */
 
 static const char *colour(enum net_kind kind)
 {
@@ -52,6 +54,36 @@ static void draw_buffer(FILE *fp, const struct network *net, const struct cost_b
 		fprintf(fp, "<text class=\"op\" x=\"%.1f\" y=\"%.1f\">%u</text>\n",
 			(axis_place(x, b->from) + axis_place(x, b->to + 1.0)) / 2,
 			(axis_place(y, low) + axis_place(y, high)) / 2 + 4, b->op);
+}
+
+/* What the board has; 0: it does not say. */
+static double board_bytes(const struct costmodel *m)
+{
+	struct cost_limit limit[COST_MAX_METRICS];
+	size_t n = m->ops->limits ? m->ops->limits(m, limit) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(m->ops->metric[limit[i].metric].key, "sram_bytes") == 0)
+			return limit[i].max;
+	return 0;
+}
+
+/* A line, or where that is out of the picture a word. */
+static void draw_board(FILE *fp, const struct costmodel *m, double bytes, const struct axis *x,
+		       const struct axis *y)
+{
+	bool inside = bytes <= y->hi;
+	double at = inside ? axis_place(y, bytes) : PLOT_TOP;
+	char size[40];
+
+	if (inside)
+		fprintf(fp, "<path class=\"board\" d=\"M%d %.1fH%.1f\"/>\n", PLOT_LEFT, at,
+			axis_place(x, x->hi));
+	fprintf(fp, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
+		axis_place(x, x->hi) - 4, at + 13);
+	plot_text(fp, m->target);
+	fprintf(fp, ": %s%s</text>\n", unit_format(bytes, UNIT_BYTE, size, sizeof size),
+		inside ? "" : ", higher up");
 }
 
 static void draw_frame(FILE *fp, const struct cost_memory *m, const struct axis *x,
@@ -101,24 +133,30 @@ enum nasc_status memory_plot(const struct network *net, const struct costmodel *
 			     struct nasc_err *err)
 {
 	double bytes = (double)(memory->arena_bytes + memory->beside_bytes);
+	double board = board_bytes(m);
 	struct file_out f = { 0 };
 	struct axis x = { 0 }, y = { 0 };
 	char title[200], size[40];
 
-	axis_init(&x, "operators in the order they run", UNIT_NONE, 0, memory->n_steps, false);
+	axis_init(&x, "position in the order of execution; in the boxes, the operator", UNIT_NONE,
+		  0, memory->n_steps, false);
 	unit_format(bytes, UNIT_BYTE, size, sizeof size);
 	snprintf(title, sizeof title, "SRAM, %.60s on %.60s: %s", m->model, m->target, size);
-	axis_init(&y, title, UNIT_BYTE, 0, bytes, true);
+	axis_init(&y, title, UNIT_BYTE, 0,
+		  board <= ROOM_TO_BOARD * bytes ? fmax(board, bytes) : bytes, true);
 	if (file_begin(&f, path, err))
 		return err->code;
 	plot_begin(f.fp,
 		   ".buffer{stroke:#fff;stroke-width:.5}.op{fill:#fff;text-anchor:middle}"
 		   ".peak{stroke:#b2182b;stroke-dasharray:4 3;fill:none}"
-		   ".parts{stroke:#000;stroke-dasharray:2 3;fill:none}",
+		   ".parts{stroke:#000;stroke-dasharray:2 3;fill:none}"
+		   ".board{stroke:#b2182b;fill:none}",
 		   &x, &y);
 	for (uint32_t i = 0; i < memory->n_buffers; i++)
 		draw_buffer(f.fp, net, &memory->buffer[i], &x, &y);
 	draw_frame(f.fp, memory, &x, &y);
+	if (board > 0)
+		draw_board(f.fp, m, board, &x, &y);
 	draw_legend(f.fp);
 	fputs("</svg>\n", f.fp);
 	return file_commit(&f, err);
