@@ -81,7 +81,8 @@ static void set_scale(const struct making *m, double least)
 
 /* Sums of an int32 that are left to the offset; the rest is for products of weights. */
 #define OFFSET_MAX 0x1p29
-/* Ratio of two units that a requantisation can multiply with. */
+/* Ratio of two units that a requantisation can multiply with: below a half, also after the units
+ * are rounded to f32. */
 #define RATIO_MIN 0x1p-22
 #define RATIO_MAX 0.499999
 
@@ -92,7 +93,7 @@ static bool requant(double ratio, double offset, int32_t zero, double most,
 	double multiplier = round(ratio * 0x1p32);
 	double all = round(offset + zero * 0x1p32 / multiplier);
 
-	if (!(ratio <= RATIO_MAX && multiplier >= 1 && most + fabs(all) < 0x1p31))
+	if (!(multiplier >= 1 && multiplier < 0x1p31 && most + fabs(all) < 0x1p31))
 		return false;
 	*out = (struct nasc_requant){ (int32_t)all, (int32_t)multiplier };
 	return true;
