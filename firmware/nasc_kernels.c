@@ -10,6 +10,12 @@
  * block is a word (a k0, b k0, a k2, b k2) for each two channels a, b, then these of k1 and k3: so
  * that even_bytes() and odd_bytes() make two channels' factors of a word. */
 
+INLINE void requantise_two(int32_t sum0, int32_t sum1, int32_t multiplier, int8_t *y0, int8_t *y1)
+{
+	*y0 = requantise(sum0, multiplier);
+	*y1 = requantise(sum1, multiplier);
+}
+
 #ifdef __ARM_FEATURE_DSP
 INLINE void convolve_pair(const int8_t *weights, const void *pixels, uint32_t blocks,
 			  const struct nasc_requant *q, uint32_t other, int8_t *y0, int8_t *y1)
@@ -18,8 +24,8 @@ INLINE void convolve_pair(const int8_t *weights, const void *pixels, uint32_t bl
 	int32_t a0 = q[0].offset, a1 = a0, b0 = q[other].offset, b1 = b0;
 
 	for (const uint32_t *end = p + 4 * blocks; p != end; p += 4, weights += 8) {
-		UNROLL for (uint32_t i = 0; i < 2; i++)
-		{
+		UNROLL
+		for (uint32_t i = 0; i < 2; i++) {
 			const uint32_t w = load(weights + 4 * i), a = even_bytes(w),
 				       b = odd_bytes(w);
 
@@ -29,47 +35,53 @@ INLINE void convolve_pair(const int8_t *weights, const void *pixels, uint32_t bl
 			b1 = multiply_add(b, p[2 * i + 1], b1);
 		}
 	}
-	y0[0] = requantise(a0, q[0].multiplier);
-	y1[0] = requantise(a1, q[0].multiplier);
-	y0[other] = requantise(b0, q[other].multiplier);
-	y1[other] = requantise(b1, q[other].multiplier);
+	requantise_two(a0, a1, q[0].multiplier, y0, y1);
+	requantise_two(b0, b1, q[other].multiplier, y0 + other, y1 + other);
 }
 
-INLINE void convolve_four(const int8_t *weights, const void *pixels, uint32_t blocks,
-			  const struct nasc_requant *q, int8_t *y0, int8_t *y1)
+/* Half a block of four channels and two pixels. */
+INLINE void convolve_half(const int8_t *weights, const uint32_t *p, int32_t *sum)
 {
-	const uint32_t *p = pixels;
-	int32_t a0 = q[0].offset, b0 = q[1].offset, c0 = q[2].offset, d0 = q[3].offset;
-	int32_t a1 = a0, b1 = b0, c1 = c0, d1 = d0;
+	const uint32_t p0 = p[0], p1 = p[1];
 
-	for (const uint32_t *end = p + 4 * blocks; p != end; p += 4, weights += 16) {
-		UNROLL for (uint32_t i = 0; i < 2; i++)
-		{
-			const uint32_t p0 = p[2 * i], p1 = p[2 * i + 1];
-			uint32_t w = load(weights + 8 * i), v = even_bytes(w);
+	UNROLL
+	for (uint32_t i = 0; i < 2; i++) {
+		const uint32_t w = load(weights + 4 * i), a = even_bytes(w), b = odd_bytes(w);
 
-			a0 = multiply_add(v, p0, a0);
-			a1 = multiply_add(v, p1, a1);
-			v = odd_bytes(w);
-			b0 = multiply_add(v, p0, b0);
-			b1 = multiply_add(v, p1, b1);
-			w = load(weights + 8 * i + 4);
-			v = even_bytes(w);
-			c0 = multiply_add(v, p0, c0);
-			c1 = multiply_add(v, p1, c1);
-			v = odd_bytes(w);
-			d0 = multiply_add(v, p0, d0);
-			d1 = multiply_add(v, p1, d1);
-		}
+		sum[4 * i] = multiply_add(a, p0, sum[4 * i]);
+		sum[4 * i + 1] = multiply_add(a, p1, sum[4 * i + 1]);
+		sum[4 * i + 2] = multiply_add(b, p0, sum[4 * i + 2]);
+		sum[4 * i + 3] = multiply_add(b, p1, sum[4 * i + 3]);
 	}
-	y0[0] = requantise(a0, q[0].multiplier);
-	y1[0] = requantise(a1, q[0].multiplier);
-	y0[1] = requantise(b0, q[1].multiplier);
-	y1[1] = requantise(b1, q[1].multiplier);
-	y0[2] = requantise(c0, q[2].multiplier);
-	y1[2] = requantise(c1, q[2].multiplier);
-	y0[3] = requantise(d0, q[3].multiplier);
-	y1[3] = requantise(d1, q[3].multiplier);
+}
+
+/* All groups of four channels; returns the weights behind them. */
+ALONE const int8_t *convolve_fours(const int8_t *weights, const void *pixels, uint32_t blocks,
+				   const struct nasc_requant *q, uint32_t groups, int8_t *y0,
+				   int8_t *y1)
+{
+	for (; groups; groups--, q += 4, y0 += 4, y1 += 4) {
+		const uint32_t *p = pixels, *const end = p + 4 * (blocks / 2 * 2);
+		int32_t sum[8];
+
+		UNROLL
+		for (uint32_t i = 0; i < 8; i++)
+			sum[i] = q[i / 2].offset;
+		for (; p != end; p += 8, weights += 32) {
+			UNROLL
+			for (uint32_t i = 0; i < 4; i++)
+				convolve_half(weights + 8 * i, p + 2 * i, sum);
+		}
+		if (blocks % 2) {
+			convolve_half(weights, p, sum);
+			convolve_half(weights + 8, p + 2, sum);
+			weights += 16;
+		}
+		UNROLL
+		for (uint32_t i = 0; i < 4; i++)
+			requantise_two(sum[2 * i], sum[2 * i + 1], q[i].multiplier, y0 + i, y1 + i);
+	}
+	return weights;
 }
 #else
 /* Two channels, of a group whose blocks are @step bytes. */
@@ -80,8 +92,8 @@ INLINE void convolve_two(const int8_t *weights, uint32_t step, const void *pixel
 	int32_t a0 = q[0].offset, a1 = a0, b0 = q[other].offset, b1 = b0;
 
 	for (const int16_t *end = p + 8 * blocks; p != end; p += 8, weights += step) {
-		UNROLL for (uint32_t i = 0; i < 4; i++)
-		{
+		UNROLL
+		for (uint32_t i = 0; i < 4; i++) {
 			const int8_t *w = weights + i / 2 * (step / 2) + i % 2 * 2;
 			const int32_t p0 = p[i / 2 * 4 + i % 2], p1 = p[i / 2 * 4 + i % 2 + 2];
 
@@ -91,10 +103,8 @@ INLINE void convolve_two(const int8_t *weights, uint32_t step, const void *pixel
 			b1 += w[1] * p1;
 		}
 	}
-	y0[0] = requantise(a0, q[0].multiplier);
-	y1[0] = requantise(a1, q[0].multiplier);
-	y0[other] = requantise(b0, q[other].multiplier);
-	y1[other] = requantise(b1, q[other].multiplier);
+	requantise_two(a0, a1, q[0].multiplier, y0, y1);
+	requantise_two(b0, b1, q[other].multiplier, y0 + other, y1 + other);
 }
 
 INLINE void convolve_pair(const int8_t *weights, const void *pixels, uint32_t blocks,
@@ -103,82 +113,125 @@ INLINE void convolve_pair(const int8_t *weights, const void *pixels, uint32_t bl
 	convolve_two(weights, 8, pixels, blocks, q, other, y0, y1);
 }
 
-static void convolve_four(const int8_t *weights, const void *pixels, uint32_t blocks,
-			  const struct nasc_requant *q, int8_t *y0, int8_t *y1)
+static const int8_t *convolve_fours(const int8_t *weights, const void *pixels, uint32_t blocks,
+				    const struct nasc_requant *q, uint32_t groups, int8_t *y0,
+				    int8_t *y1)
 {
-	for (uint32_t i = 0; i < 4; i += 2)
-		convolve_two(weights + 2 * i, 16, pixels, blocks, q + i, 1, y0 + i, y1 + i);
+	for (; groups; groups--, q += 4, y0 += 4, y1 += 4, weights += 16 * blocks)
+		for (uint32_t i = 0; i < 4; i += 2)
+			convolve_two(weights + 2 * i, 16, pixels, blocks, q + i, 1, y0 + i, y1 + i);
+	return weights;
 }
 #endif
 
-/* Blocks of bytes to every other word of @pixels. */
-INLINE void widen(const int8_t *bytes, uint32_t blocks, void *pixels, uint32_t pixel)
-{
+/* Blocks of bytes to every other word of a pixel's; returns what lies behind. */
 #ifdef __ARM_FEATURE_DSP
-	uint32_t *p = (uint32_t *)pixels + pixel;
+INLINE void *widen(const int8_t *bytes, uint32_t blocks, uint32_t step, void *pixel)
+{
+	uint32_t *p = pixel;
 
-	for (; blocks; blocks--, bytes += 4, p += 4) {
+	for (; blocks; blocks--, bytes += step, p += 4) {
 		const uint32_t word = load(bytes);
 
 		p[0] = even_bytes(word);
 		p[2] = odd_bytes(word);
 	}
-#else
-	int16_t *p = (int16_t *)pixels + 2 * pixel;
+	return p;
+}
 
-	for (; blocks; blocks--, bytes += 4, p += 8) {
+static void *second_pixel(void *pixels)
+{
+	return (uint32_t *)pixels + 1;
+}
+#else
+INLINE void *widen(const int8_t *bytes, uint32_t blocks, uint32_t step, void *pixel)
+{
+	int16_t *p = pixel;
+
+	for (; blocks; blocks--, bytes += step, p += 8) {
 		p[0] = bytes[0];
 		p[1] = bytes[2];
 		p[4] = bytes[1];
 		p[5] = bytes[3];
 	}
-#endif
+	return p;
 }
 
-/* All inputs of the output at (@row, @column), in one piece: in the map where they are, else
- * copied to @patch. */
-static const int8_t *inputs_of(const struct nasc_window *w, const int8_t *x, uint32_t row,
-			       uint32_t column, int8_t *patch)
+static void *second_pixel(void *pixels)
 {
+	return (int16_t *)pixels + 2;
+}
+#endif
+
+/* All inputs of the output at (@row, @column), to @to: widened, where channels are whole blocks,
+ * else as bytes. */
+INLINE void collect_as(const struct nasc_window *w, const int8_t *x, uint32_t row, uint32_t column,
+		       int whole, void *to)
+{
+	const int8_t outside[4] = { w->zero, w->zero, w->zero, w->zero };
 	const int32_t top = (int32_t)(row * w->stride) - w->pad_top;
 	const int32_t left = (int32_t)(column * w->stride) - w->pad_left;
 	const int32_t right = left + w->kernel_w;
-	const uint32_t c = w->in_c, line = w->kernel_w * c;
-	const int32_t from = left < 0 ? 0 : left, to = right > w->in_w ? w->in_w : right;
-	int8_t *next = patch;
+	const int32_t from = left < 0 ? 0 : left, end = right > w->in_w ? w->in_w : right;
+	const uint32_t c = w->in_c;
+	/* Of a row of the window: before the map, in it, behind it. */
+	const uint32_t before = (uint32_t)(from - left) * c, within = (uint32_t)(end - from) * c;
+	const uint32_t behind = (uint32_t)(right - end) * c;
 
-	if (w->kernel_h == 1 && from + 1 == to && line == c && top >= 0 && top < w->in_h &&
-	    c % 4 == 0)
-		return x + (uint32_t)(top * w->in_w + left) * c;
-	for (int32_t r = top; r < top + w->kernel_h; r++) {
-		if (r < 0 || r >= w->in_h || from >= to) {
-			next = fill(w->zero, line, next);
-			continue;
-		}
-		next = fill(w->zero, (uint32_t)(from - left) * c, next);
-		next = copy(x + (uint32_t)(r * w->in_w + from) * c, (uint32_t)(to - from) * c,
-			    next);
-		next = fill(w->zero, (uint32_t)(right - to) * c, next);
+	if (whole && w->kernel_h == 1 && within == c && w->kernel_w == 1 && top >= 0 &&
+	    top < w->in_h) {
+		widen(x + (uint32_t)(top * w->in_w + left) * c, c / 4, 4, to);
+		return;
 	}
-	return patch;
+	for (int32_t r = top; r < top + w->kernel_h; r++) {
+		const int8_t *line = x + (uint32_t)(r * w->in_w + from) * c;
+
+		if (r < 0 || r >= w->in_h || from >= end) {
+			to = whole ? widen(outside, w->kernel_w * c / 4, 0, to)
+				   : fill(w->zero, w->kernel_w * c, to);
+		} else if (whole && !before && !behind) {
+			to = widen(line, within / 4, 4, to);
+		} else if (whole) {
+			to = widen(outside, before / 4, 0, to);
+			to = widen(line, within / 4, 4, to);
+			to = widen(outside, behind / 4, 0, to);
+		} else if (!before && !behind) {
+			to = copy(line, within, to);
+		} else {
+			to = fill(w->zero, before, to);
+			to = copy(line, within, to);
+			to = fill(w->zero, behind, to);
+		}
+	}
+}
+
+ALONE void collect(const struct nasc_window *w, const int8_t *x, uint32_t row, uint32_t column,
+		   int8_t *bytes, void *pixel)
+{
+	if (w->in_c % 4 == 0) {
+		collect_as(w, x, row, column, 1, pixel);
+	} else {
+		collect_as(w, x, row, column, 0, bytes);
+		widen(bytes, ((uint32_t)w->kernel_h * w->kernel_w * w->in_c + 3) / 4, 4, pixel);
+	}
 }
 
 void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *scratch)
 {
 	const uint32_t inputs = (uint32_t)w->kernel_h * w->kernel_w * w->in_c;
 	const uint32_t blocks = (inputs + 3) / 4, channels = w->out_c;
-	int8_t *patch = (int8_t *)scratch + 16 * blocks;
+	int8_t *const bytes = (int8_t *)scratch + 16 * blocks;
 	uint32_t row = 0, column = 0;
 
-	fill(0, 4 * blocks - inputs, patch + inputs);
+	fill(0, 4 * blocks - inputs, bytes + inputs);
 	for (uint32_t left = (uint32_t)w->out_h * w->out_w; left;) {
 		/* A last pixel alone is calculated twice. */
 		int8_t *const y1 = left > 1 ? y + channels : y;
-		const int8_t *weights = w->weights;
-		uint32_t c = 0;
+		const int8_t *weights;
+		void *pixel = scratch;
 
-		for (uint32_t pixel = 0; pixel < 2; pixel++) {
-			widen(inputs_of(w, x, row, column, patch), blocks, scratch, pixel);
+		for (uint32_t i = 0; i < 2; i++, pixel = second_pixel(scratch)) {
+			collect(w, x, row, column, bytes, pixel);
 			if (left == 1)
 				continue;
 			if (++column == w->out_w) {
@@ -186,9 +239,9 @@ void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *sc
 				row++;
 			}
 		}
-		for (; channels - c >= 4; c += 4, weights += 16 * blocks)
-			convolve_four(weights, scratch, blocks, w->requant + c, y + c, y1 + c);
-		for (; c < channels; c += 2, weights += 8 * blocks)
+		weights = convolve_fours(w->weights, scratch, blocks, w->requant, channels / 4, y,
+					 y1);
+		for (uint32_t c = channels / 4 * 4; c < channels; c += 2, weights += 8 * blocks)
 			convolve_pair(weights, scratch, blocks, w->requant + c, c + 1 < channels,
 				      y + c, y1 + c);
 		left -= y1 == y ? 1 : 2;
@@ -214,8 +267,8 @@ INLINE void add_products(const int8_t *weights, uint32_t step, const int8_t *x, 
 		a = multiply_add(even_bytes(v), odd, a);
 		b = multiply_add(odd_bytes(v), odd, b);
 #else
-		UNROLL for (uint32_t i = 0; i < 4; i++)
-		{
+		UNROLL
+		for (uint32_t i = 0; i < 4; i++) {
 			const int8_t *w = weights + i % 2 * (step / 2) + i / 2 * 2;
 
 			a += w[0] * x[i];
@@ -249,146 +302,5 @@ void nasc_dense(const struct nasc_window *w, const int8_t *x, int8_t *y)
 		weights += step == 16 && c % 4 == 0
 				   ? 4
 				   : step * ((inputs + 3) / 4) - (step == 16 ? 4 : 0);
-	}
-}
-
-/* ---- depthwise convolution --------------------------------------------------------
- *
- * Four channels at a time, two columns of one or two (stride 1) rows of outputs at a time. Rows
- * of inputs are kept as pairs, the upper in the low half of a word: a column has a word of each
- * channel and pair, [column][channel][pair]. Going down, the oldest pair is replaced, so that the
- * pairs are a ring, and what is read is never read again: outputs may take its place. Weights are
- * laid out as the pairs are, for an upper and a lower row of outputs, [column][row][pair], 0
- * where a row does not look; twice behind each other, so that they can start where the ring does.
- */
-
-struct ring {
-	uint32_t columns, pairs, oldest;
-	uint32_t *word;
-};
-
-/* Rows @row and @row + 1 of @n channels from @x on, to pair @pair. */
-INLINE void gather(const struct nasc_window *w, const int8_t *x, int32_t row, uint32_t n,
-		   const struct ring *ring, uint32_t pairs, uint32_t pair)
-{
-	const int8_t outside[4] = { w->zero, w->zero, w->zero, w->zero };
-	const uint32_t line = (uint32_t)w->in_w * w->in_c;
-	const int has_upper = row >= 0 && row < w->in_h, has_lower = row >= -1 && row + 1 < w->in_h;
-	const int8_t *upper = has_upper ? x + (uint32_t)row * line : outside;
-	const int8_t *lower = has_lower ? x + (uint32_t)(row + 1) * line : outside;
-	const uint32_t upper_step = has_upper ? w->in_c : 0, lower_step = has_lower ? w->in_c : 0;
-	const uint32_t room = ring->columns > w->pad_left ? ring->columns - w->pad_left : 0;
-	uint32_t *to = ring->word + w->pad_left * 4 * pairs + pair;
-
-	for (uint32_t columns = w->in_w < room ? w->in_w : room; columns; columns--) {
-		const uint32_t a = n == 4 ? load(upper) : load_some(upper, n);
-		const uint32_t b = n == 4 ? load(lower) : load_some(lower, n);
-
-		to[0] = low_halves(even_bytes(a), even_bytes(b));
-		to[pairs] = low_halves(odd_bytes(a), odd_bytes(b));
-		to[2 * pairs] = high_halves(even_bytes(a), even_bytes(b));
-		to[3 * pairs] = high_halves(odd_bytes(a), odd_bytes(b));
-		to += 4 * pairs;
-		upper += upper_step;
-		lower += lower_step;
-	}
-}
-
-/* The weights of one channel. */
-INLINE void lay_out(const int8_t *weights, uint32_t kernel_h, uint32_t kernel_w, uint32_t pairs,
-		    uint32_t rows, uint32_t *to)
-{
-	for (uint32_t column = 0; column < kernel_w; column++, to += 2 * rows * pairs) {
-		uint32_t before = 0;
-
-		for (uint32_t pair = 0; pair < pairs; pair++) {
-			const uint32_t a = 2 * pair < kernel_h ? (uint32_t)*weights++ : 0;
-			const uint32_t b = 2 * pair + 1 < kernel_h ? (uint32_t)*weights++ : 0;
-
-			to[pair] = to[pair + pairs] = low_halves(a, b);
-			if (rows == 2)
-				to[pair + 2 * pairs] = to[pair + 3 * pairs] = low_halves(before, a);
-			before = b;
-		}
-	}
-}
-
-/* A channel of one or two rows of outputs. */
-INLINE void convolve_rows(const uint32_t *x, const uint32_t *weights, uint32_t pairs,
-			  uint32_t kernel_w, uint32_t stride, uint32_t rows, struct nasc_requant q,
-			  uint32_t columns, uint32_t step, int8_t *upper, int8_t *lower)
-{
-	for (; columns; columns -= columns > 1 ? 2 : 1) {
-		const uint32_t *w = weights;
-		/* Where there is no second column or row, it is calculated and overwritten. */
-		const uint32_t second = columns > 1 ? step : 0;
-		int32_t a0 = q.offset, a1 = a0, b0 = a0, b1 = a0;
-
-		UNROLL for (uint32_t column = 0; column < kernel_w; column++)
-		{
-			UNROLL for (uint32_t pair = 0; pair < pairs; pair++)
-			{
-				const uint32_t x0 = x[4 * pairs * column + pair];
-				const uint32_t x1 = x[4 * pairs * (column + stride) + pair];
-
-				a0 = multiply_add(x0, w[pair], a0);
-				a1 = multiply_add(x1, w[pair], a1);
-				if (rows == 2) {
-					b0 = multiply_add(x0, w[2 * pairs + pair], b0);
-					b1 = multiply_add(x1, w[2 * pairs + pair], b1);
-				}
-			}
-			w += 2 * rows * pairs;
-		}
-		if (rows == 2)
-			lower[second] = requantise(b1, q.multiplier);
-		upper[second] = requantise(a1, q.multiplier);
-		if (rows == 2)
-			lower[0] = requantise(b0, q.multiplier);
-		upper[0] = requantise(a0, q.multiplier);
-		x += 8 * pairs * stride;
-		upper += 2 * step;
-		lower += 2 * step;
-	}
-}
-
-void nasc_depthwise(const struct nasc_window *w, const int8_t *x, int8_t *y, void *scratch)
-{
-	const uint32_t kernel_h = w->kernel_h, kernel_w = w->kernel_w, stride = w->stride;
-	const uint32_t channels = w->in_c, rows = stride == 1 ? 2 : 1, line = w->out_w * channels;
-	const uint32_t pairs = kernel_h / 2 + 1, layout = 2 * rows * pairs * kernel_w;
-	uint32_t *const weights = scratch;
-	struct ring ring = { .columns = ((w->out_w + 1u) / 2 * 2 - 1) * stride + kernel_w,
-			     .pairs = pairs,
-			     .word = weights + 4 * layout };
-
-	for (uint32_t i = 0; i < ring.columns * 4 * pairs; i++)
-		ring.word[i] = low_halves((uint32_t)w->zero, (uint32_t)w->zero);
-	for (uint32_t c = 0; c < channels; c += 4) {
-		const uint32_t n = channels - c < 4 ? channels - c : 4;
-		uint32_t known = 0; /* pairs of the next rows that the ring has already */
-
-		for (uint32_t i = 0; i < n; i++)
-			lay_out(w->weights + (c + i) * kernel_h * kernel_w, kernel_h, kernel_w,
-				pairs, rows, weights + i * layout);
-		ring.oldest = 0;
-		for (uint32_t row = 0; row < w->out_h; row += rows) {
-			const int32_t top = (int32_t)(row * stride) - w->pad_top;
-			int8_t *const upper = y + row * line + c;
-			int8_t *const lower = row + 1 < w->out_h ? upper + line : upper;
-
-			for (uint32_t pair = known; pair < pairs; pair++)
-				gather(w, x + c, top + (int32_t)(2 * pair), n, &ring, pairs,
-				       (ring.oldest + pair) % pairs);
-			for (uint32_t i = 0; i < n; i++)
-				convolve_rows(ring.word + i * pairs,
-					      weights + i * layout + pairs - ring.oldest, pairs,
-					      kernel_w, stride, rows, w->requant[c + i], w->out_w,
-					      channels, upper + i, lower + i);
-			if (rows * stride == 2) {
-				known = pairs - 1;
-				ring.oldest = ring.oldest + 1 < pairs ? ring.oldest + 1 : 0;
-			}
-		}
 	}
 }

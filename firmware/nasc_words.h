@@ -8,6 +8,11 @@
 /* gcc for ARM orders these loops before it has registers for them, and then spills; and it would
  * make calls of a C library out of loops that copy some bytes. */
 #pragma GCC optimize("no-schedule-insns", "no-tree-loop-distribute-patterns")
+#define ALONE static __attribute__((noinline, noclone))
+#elif defined(__GNUC__)
+#define ALONE static __attribute__((noinline))
+#else
+#define ALONE static
 #endif
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
@@ -73,7 +78,9 @@ INLINE uint32_t high_halves(uint32_t low, uint32_t high)
 
 INLINE int32_t multiply_add(uint32_t a, uint32_t b, int32_t sum)
 {
-	return __smlad((int16x2_t)a, (int16x2_t)b, sum);
+	/* In its own register: gcc, with a choice, moves sums about until it has none left. */
+	__asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+	return sum;
 }
 
 INLINE int8_t saturate(int32_t value)
