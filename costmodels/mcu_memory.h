@@ -70,8 +70,8 @@ struct mcu_memory {
  * @a:     holds @out's lists
  *
  * Time: MCU_IDEAL is linear in operators and edges where the graph leaves no choice of order;
- * hostile graphs stop at a fixed amount of work, the same on every machine. The others grow with
- * the square of the operators.
+ * hostile graphs stop at a fixed amount of work, the same on every machine. The others: see
+ * mcu_place().
  */
 void mcu_memory_plan(const struct network *net, const struct mcu_memory_rules *rules,
 		     struct arena *a, struct mcu_memory *out);
