@@ -181,6 +181,8 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 	if (!st) {
 		st = study_open(&study, &config, targets_dir(), false, &arena, err);
 		if (!st)
+			st = study_check(&config, err);
+		if (!st)
 			print_plan(&study);
 		study_close(&study);
 	}

@@ -269,6 +269,20 @@ static enum nasc_status check_unevaluated(const struct study_config *c, struct n
 	return NASC_OK;
 }
 
+/* A rate of moves where there are none. */
+static enum nasc_status check_moves(const struct study_config *c, struct nasc_err *err)
+{
+	const struct yaml_node *strategy = yaml_get(c->doc.root, "strategy");
+	const struct yaml_node *rate = strategy ? yaml_get(strategy, "move_rate") : NULL;
+
+	if (!rate || strtod(rate->scalar, NULL) == 0 || (c->space && c->space->move))
+		return NASC_OK;
+	return config_fail(&c->doc, rate->line, err,
+			   "strategy.move_rate: %s '%s' has no moves for it to make: leave it out",
+			   c->space ? "space" : "problem",
+			   c->space ? c->space->name : c->problem->name);
+}
+
 /* What no single row can know. */
 static enum nasc_status check_whole(const struct study_config *c, struct nasc_err *err)
 {
@@ -295,7 +309,7 @@ static enum nasc_status check_whole(const struct study_config *c, struct nasc_er
 			&c->doc, yaml_get(c->doc.root, "evaluator")->line, err,
 			"evaluator: '%s' needs images: give 'data' a format and directory",
 			c->evaluator->name);
-	if (!c->evaluator && check_unevaluated(c, err))
+	if ((!c->evaluator && check_unevaluated(c, err)) || check_moves(c, err))
 		return err->code;
 	if (c->has_data && yaml_get(c->doc.root, "input"))
 		return config_fail(&c->doc, yaml_get(c->doc.root, "input")->line, err,

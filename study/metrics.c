@@ -383,8 +383,7 @@ static enum nasc_status open_images(struct study *s, bool with_data, struct nasc
 	return NASC_OK;
 }
 
-/* What search and train would refuse later: without data, so that `nasc check` says it too. */
-static enum nasc_status check_recipes(const struct study_config *c, struct nasc_err *err)
+enum nasc_status study_check(const struct study_config *c, struct nasc_err *err)
 {
 	const struct yaml_node *train = yaml_get(c->doc.root, "train");
 
@@ -475,7 +474,7 @@ enum nasc_status study_open(struct study *s, const struct study_config *c, const
 		return open_problem(s, err);
 	if (open_models(s, err))
 		return err->code;
-	if (check_recipes(c, err) || fidelity_open(s, err))
+	if ((with_data && study_check(c, err)) || fidelity_open(s, err))
 		return err->code;
 	evaluator_metrics(s);
 	if (resolve_objectives(s, err) || screen_check(s, err) || resolve_bounds(s, err) ||

@@ -154,10 +154,12 @@ struct study {
 	struct eval_rungs rungs; /* n 0: every candidate is trained in one go */
 };
 
-/* Open every part and check them against each other. @with_data: read the
- * images (a search) or only their headers (check, space). */
+/* Open every part and check them against each other. @with_data: read the images and open the
+ * evaluator, for a search; else only the images' headers. */
 enum nasc_status study_open(struct study *s, const struct study_config *c, const char *targets_dir,
 			    bool with_data, struct arena *a, struct nasc_err *err);
+/* What a search and `nasc train` would refuse of evaluator and recipe: no images are read. */
+enum nasc_status study_check(const struct study_config *c, struct nasc_err *err);
 void study_close(struct study *s);
 
 /* Costs of one network into value[n_metrics]; what is not known stays NAN. Bit

@@ -60,6 +60,8 @@ static void check_study(struct study_config *c)
 		if (strchr(c->targets.v[i], '/'))
 			return;
 	status = study_open(&s, c, SOURCE "/configs/targets", false, &arena, &err);
+	if (!status)
+		status = study_check(c, &err);
 	if (status) {
 		must_say_why(&err, status);
 		MUST(status == NASC_CONFIG || status == NASC_DATA);
