@@ -198,15 +198,16 @@ static enum nasc_status quantise_mean(const struct making *m, struct nasc_err *e
 	uint32_t least, most;
 
 	window_cells(&m->t->net, m->op, &least, &most);
-	set_scale(m, (double)x->scale / (least * RATIO_MAX));
+	set_scale(m, (double)x->scale / (least * NASC_MEAN_PARTS * RATIO_MAX));
 	q->n_requant = least == most ? 1 : most;
 	q->requant = ARENA_NEW(m->arena, struct nasc_requant, q->n_requant);
 	for (uint32_t i = 0; i < q->n_requant; i++) {
 		uint32_t cells = least == most ? most : i + 1;
+		double parts = (double)cells * NASC_MEAN_PARTS;
 
 		if (cells >= least &&
-		    !requant((double)x->scale / ((double)q->scale * cells),
-			     -(double)x->zero * cells, q->zero, 128.0 * cells, &q->requant[i]))
+		    !requant((double)x->scale / ((double)q->scale * parts), -x->zero * parts,
+			     q->zero, 128 * parts, &q->requant[i]))
 			return nasc_fail(err, NASC_FAIL,
 					 "operator %zu (%s): too many cells for 32 bits", m->op,
 					 net_kind_name(m->t->net.op[m->op].kind));

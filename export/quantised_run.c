@@ -29,11 +29,10 @@ static void finish(const void *ctx, size_t op, const double *sum, uint32_t cells
 
 	for (uint32_t c = 0; c < q->net.op[op].out.c; c++) {
 		uint32_t i = o->weights ? c : o->n_requant == 1 ? 0 : cells - 1;
+		int64_t parts = o->weights ? 1 : NASC_MEAN_PARTS;
+		int64_t v = parts * (int64_t)sum[c] + o->requant[i].offset;
 
-		y[c] = saturate(
-			(((int64_t)sum[c] + o->requant[i].offset) * o->requant[i].multiplier +
-			 ((int64_t)1 << 31)) >>
-			32);
+		y[c] = saturate((v * o->requant[i].multiplier + ((int64_t)1 << 31)) >> 32);
 	}
 }
 

@@ -37,7 +37,9 @@ void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *sc
 void nasc_depthwise(const struct nasc_window *w, const int8_t *x, int8_t *y, void *scratch);
 /* The same over all elements of x; out_h and out_w are 1. */
 void nasc_dense(const struct nasc_window *w, const int8_t *x, int8_t *y);
-/* y = requant(sum of x) over the cells that lie in the map. */
+/* y = requant(NASC_MEAN_PARTS * sum of x) over the cells that lie in the map: of few cells an
+ * offset of whole inputs would be too coarse. */
+#define NASC_MEAN_PARTS 16
 void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y);
 void nasc_max_pool(const struct nasc_window *w, const int8_t *x, int8_t *y);
 

@@ -38,7 +38,7 @@ void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 			for (uint32_t c = 0; c < channels; c += 4) {
 				const uint32_t n = channels - c < 4 ? channels - c : 4;
 				const int8_t *line = cells.first + c;
-				int32_t sum[4] = { q.offset, q.offset, q.offset, q.offset };
+				int32_t sum[4] = { 0 };
 
 				for (uint32_t r = 0; r < cells.rows;
 				     r++, line += w->in_w * channels) {
@@ -56,7 +56,8 @@ void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 					}
 				}
 				for (uint32_t i = 0; i < n; i++)
-					y[c + i] = requantise(sum[i], q.multiplier);
+					y[c + i] = requantise(NASC_MEAN_PARTS * sum[i] + q.offset,
+							      q.multiplier);
 			}
 		}
 	}

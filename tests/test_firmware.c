@@ -334,7 +334,7 @@ static void check_mean(struct layer *l, struct rng *r)
 				cells++;
 			}
 		}
-		cr_assert_eq(l->y[i], requant(sum, w->requant[whole ? 0 : cells - 1]));
+		cr_assert_eq(l->y[i], requant(16 * sum, w->requant[whole ? 0 : cells - 1]));
 	}
 }
 
@@ -383,7 +383,7 @@ Test(firmware, global_pool)
 
 		for (size_t i = 0; i < 35; i++)
 			sum += l.x[6 * i + c];
-		cr_assert_eq(l.y[c], requant(sum, l.window.requant[0]));
+		cr_assert_eq(l.y[c], requant(16 * sum, l.window.requant[0]));
 	}
 	finish(&l);
 }
