@@ -37,8 +37,9 @@ struct firmware_plan {
 	uint64_t *scratch; /* and of what its kernel works in */
 };
 
-/* Sources that an exported network takes along, by name: nasc_kernels.h, nasc_kernels.c, and what
- * starts a board. n_firmware_files of them. */
+/* Sources that an exported network takes along, by name: the kernels, nasc_*.c and nasc_*.h; and
+ * what starts them on a board: board.h, board.c, sections.ld, and of each board its linker script.
+ * n_firmware_files of them. */
 struct firmware_file {
 	const char *name, *text;
 };

@@ -566,7 +566,8 @@ Test(firmware, files)
 		FILE *file;
 		size_t n;
 
-		snprintf(path, sizeof path, "%s/firmware/%s", getenv("NASC_SOURCE"), f->name);
+		snprintf(path, sizeof path, "%s/firmware/%s%s", getenv("NASC_SOURCE"),
+			 strncmp(f->name, "nasc_", 5) ? "boards/" : "", f->name);
 		file = fopen(path, "rb");
 		cr_assert_not_null(file, "%s", path);
 		n = fread(text, 1, strlen(f->text) + 2, file);
