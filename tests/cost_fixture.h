@@ -10,6 +10,7 @@
 #include "costmodels.h"
 #include "leak.h"
 #include "mcu_memory.h"
+#include "network_fixture.h"
 
 static inline const char *source_path(const char *below, char *buf, size_t n)
 {
@@ -17,13 +18,6 @@ static inline const char *source_path(const char *below, char *buf, size_t n)
 
 	snprintf(buf, n, "%s/%s", root ? root : ".", below);
 	return buf;
-}
-
-static inline void infer(struct network *net)
-{
-	struct nasc_err err = { 0 };
-
-	cr_assert_eq(network_infer(net, &err), NASC_OK, "%s", err.msg);
 }
 
 static inline void open_target(struct costmodel *m, const char *name, struct arena *a)

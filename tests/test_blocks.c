@@ -1,14 +1,12 @@
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "json.h"
 #include "leak.h"
-#include "network.h"
+#include "network_fixture.h"
 
 TestSuite(blocks, .fini = no_leaks);
 
@@ -25,20 +23,6 @@ static const char by_hand[] =
 	"  {\"expand\": 3, \"mid\": 16, \"cin\": 5, \"cout\": 5, \"kernel\": 3, \"stride\": 1, "
 	"\"residual\": true}],\n"
 	" \"classifier\": {\"cin\": 5, \"cout\": 10}}";
-
-static enum nasc_status read_text(const char *text, struct arena *a, struct network *net,
-				  struct nasc_err *err)
-{
-	enum nasc_status status;
-	cJSON *json;
-
-	if (json_parse("t.json", text, strlen(text), &json, err))
-		return err->code;
-	cr_assert(network_is_json(json));
-	status = network_from_json(json, a, net, err);
-	cJSON_Delete(json);
-	return status;
-}
 
 static uint32_t relu6(struct network *net, uint32_t op)
 {
@@ -65,7 +49,7 @@ Test(blocks, by_hand)
 	y = network_conv2d(&want, y, 5, 1, 1, 1, NET_SAME, true);
 	x = network_merge(&want, NET_ADD, (const uint32_t[]){ x, y }, 2);
 	network_dense(&want, network_unary(&want, NET_GLOBAL_POOL, x), 10, true);
-	cr_assert_eq(network_infer(&want, &err), NASC_OK, "%s", err.msg);
+	infer(&want);
 
 	cr_assert_eq(read_text(by_hand, &a, &got, &err), NASC_OK, "%s", err.msg);
 	cr_assert(network_equal(&got, &want));

@@ -7,17 +7,10 @@
 
 #include "json.h"
 #include "leak.h"
-#include "network.h"
+#include "network_fixture.h"
 #include "rng.h"
 
 TestSuite(network_json, .fini = no_leaks);
-
-static void infer(struct network *net)
-{
-	struct nasc_err err = { 0 };
-
-	cr_assert_eq(network_infer(net, &err), NASC_OK, "%s", err.msg);
-}
 
 /* The file as text, in @a. */
 static char *write_text(const struct network *net, struct arena *a)
@@ -33,19 +26,6 @@ static char *write_text(const struct network *net, struct arena *a)
 	text = arena_strdup(a, buf);
 	free(buf);
 	return text;
-}
-
-static enum nasc_status read_text(const char *text, struct arena *a, struct network *net,
-				  struct nasc_err *err)
-{
-	enum nasc_status status;
-	cJSON *json;
-
-	if (json_parse("t.json", text, strlen(text), &json, err))
-		return err->code;
-	status = network_from_json(json, a, net, err);
-	cJSON_Delete(json);
-	return status;
 }
 
 /* Every kind, every member away from its default. */

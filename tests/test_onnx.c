@@ -4,25 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "network.h"
+#include "network_fixture.h"
 #include "onnx_fixture.h"
 #include "rng.h"
 #include "scratch.h"
 
 TestSuite(onnx, .init = begin, .fini = finish);
-
-static enum nasc_status parse(const void *bytes, size_t n, struct arena *a, struct network *net,
-			      struct nasc_err *err)
-{
-	/* of its own size, so that a sanitizer sees what is read behind it */
-	uint8_t *copy = malloc(n ? n : 1);
-	enum nasc_status st;
-
-	memcpy(copy, bytes, n);
-	st = network_from_onnx(copy, n, a, net, err);
-	free(copy);
-	return st;
-}
 
 /* ---- as PyTorch exports them --------------------------------------------------------- */
 
@@ -119,7 +106,8 @@ Test(onnx, operators_by_hand)
 	struct network net, want;
 	uint32_t x, y;
 
-	cr_assert_eq(parse(file, n, &arena, &net, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(read_bytes(network_from_onnx, file, n, &arena, &net, &err), NASC_OK, "%s",
+		     err.msg);
 	network_init(&want, &arena, (struct net_shape){ 9, 8, 3 });
 	x = network_conv2d(&want, 0, 6, 3, 2, 1, NET_SAME, true); /* 5x4 */
 	want.op[x].kernel_w = 2;
@@ -159,7 +147,8 @@ Test(onnx, same_lower)
 	struct network net;
 	const struct net_op *o;
 
-	cr_assert_eq(parse(file, n, &arena, &net, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(read_bytes(network_from_onnx, file, n, &arena, &net, &err), NASC_OK, "%s",
+		     err.msg);
 	o = &net.op[1];
 	cr_assert(o->out.h == 5 && o->out.w == 4);
 	cr_assert(o->pad_top == 1 && o->pad_bottom == 0 && o->pad_left == 1 && o->pad_right == 1);
@@ -206,8 +195,8 @@ Test(onnx, refusals)
 		struct nasc_err err = { 0 };
 		struct network net;
 
-		cr_assert_eq(parse(file, n, &arena, &net, &err), NASC_DATA, "accepted: %s",
-			     refusals[i].want);
+		cr_assert_eq(read_bytes(network_from_onnx, file, n, &arena, &net, &err), NASC_DATA,
+			     "accepted: %s", refusals[i].want);
 		cr_assert_eq(strncmp(err.msg, refusals[i].want, strlen(refusals[i].want)), 0,
 			     "%s\nnot\n%s", err.msg, refusals[i].want);
 	}
@@ -224,8 +213,9 @@ Test(onnx, many_unknown_kinds)
 
 	for (size_t i = 0; i < sizeof kind / sizeof *kind; i++)
 		list[i] = (struct onnx_node){ .type = kind[i], .in = { "x" }, .out = "y" };
-	cr_assert_eq(parse(file, onnx_pack(list, &constants[8], image, 4, "y", file), &arena, &net,
-			   &err),
+	cr_assert_eq(read_bytes(network_from_onnx, file,
+				onnx_pack(list, &constants[8], image, 4, "y", file), &arena, &net,
+				&err),
 		     NASC_DATA);
 	cr_assert(strstr(err.msg, "operators 0 (A), 1 (B), 3 (C), 4 (D), 5 (E), 6 (F), 7 (G), 8 "
 				  "(H) and others: they are not among"),
@@ -243,26 +233,15 @@ Test(onnx, open_sizes)
 	struct network net;
 	size_t n = onnx_pack(relu, &constants[8], batch, 4, "y", file);
 
-	cr_assert_eq(parse(file, n, &arena, &net, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(read_bytes(network_from_onnx, file, n, &arena, &net, &err), NASC_OK, "%s",
+		     err.msg);
 	n = onnx_pack(relu, &constants[8], sides, 4, "y", file);
-	cr_assert_eq(parse(file, n, &arena, &net, &err), NASC_DATA);
+	cr_assert_eq(read_bytes(network_from_onnx, file, n, &arena, &net, &err), NASC_DATA);
 	cr_assert_str_eq(err.msg, "input: its input is ?x?x3, where ? is a size that the file "
 				  "leaves open: export the model with fixed ones");
 }
 
 /* ---- damaged files --------------------------------------------------------------------- */
-
-static bool refused_or_sound(const uint8_t *bytes, size_t n)
-{
-	struct arena a = { 0 };
-	struct nasc_err err = { 0 };
-	struct network net;
-	enum nasc_status st = parse(bytes, n, &a, &net, &err);
-
-	cr_assert(st == NASC_OK || (st == NASC_DATA && err.code == NASC_DATA && err.msg[0]));
-	arena_free(&a);
-	return st != NASC_OK;
-}
 
 Test(onnx, truncated_files_are_refused)
 {
@@ -270,7 +249,7 @@ Test(onnx, truncated_files_are_refused)
 	size_t n = onnx_pack(nodes, constants, image, 4, "y", file);
 
 	for (size_t k = 0; k < n; k++)
-		cr_assert(refused_or_sound(file, k), "%zu of %zu bytes", k, n);
+		cr_assert(is_refused(network_from_onnx, file, k), "%zu of %zu bytes", k, n);
 }
 
 Test(onnx, flipped_bytes_do_no_harm)
@@ -286,7 +265,7 @@ Test(onnx, flipped_bytes_do_no_harm)
 		memcpy(bad, file, n);
 		while (flips--)
 			bad[rng_between(&r, 0, (int64_t)n - 1)] = (uint8_t)rng_between(&r, 0, 255);
-		refused += refused_or_sound(bad, n);
+		refused += is_refused(network_from_onnx, bad, n);
 	}
 	cr_assert(refused > 10000 && refused < 20000, "%zu refused", refused);
 }

@@ -2,25 +2,10 @@
 #include <math.h>
 
 #include "leak.h"
-#include "network.h"
+#include "network_fixture.h"
 #include "rng.h"
 
 TestSuite(padding, .fini = no_leaks);
-
-static void infer(struct network *net)
-{
-	struct nasc_err err = { 0 };
-
-	cr_assert_eq(network_infer(net, &err), NASC_OK, "%s", err.msg);
-}
-
-static void expect_shape(const struct network *net, uint32_t op, uint32_t h, uint32_t w, uint32_t c)
-{
-	struct net_shape s = net->op[op].out;
-
-	cr_assert(s.h == h && s.w == w && s.c == c, "operator %u is %ux%ux%u, not %ux%ux%u", op,
-		  s.h, s.w, s.c, h, w, c);
-}
 
 static void expect_pads(const struct network *net, uint32_t op, uint32_t top, uint32_t left,
 			uint32_t bottom, uint32_t right)

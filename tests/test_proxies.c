@@ -8,6 +8,7 @@
 
 #include "evaluators.h"
 #include "leak.h"
+#include "network_fixture.h"
 #include "rng.h"
 #include "space.h"
 
@@ -43,13 +44,6 @@ static enum eval_outcome evaluate(const struct evaluator_ops *ops, const char *y
 		ops->worker_close(&e, worker);
 	arena_free(&a);
 	return outcome;
-}
-
-static void infer(struct network *net)
-{
-	struct nasc_err err = { 0 };
-
-	cr_assert_eq(network_infer(net, &err), NASC_OK, "%s", err.msg);
 }
 
 /* ---- naswot ------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #include "eigen.h"
 #include "evaluators.h"
 #include "leak.h"
+#include "network_fixture.h"
 #include "ranked.h"
 #include "rng.h"
 
@@ -53,13 +54,6 @@ static void evaluate(const char *name, const char *yaml, const struct network *n
 	if (ops->close)
 		ops->close(&e);
 	arena_free(&a);
-}
-
-static void infer(struct network *net)
-{
-	struct nasc_err err = { 0 };
-
-	cr_assert_eq(network_infer(net, &err), NASC_OK, "%s", err.msg);
 }
 
 /* ---- two dense layers --------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "leak.h"
-#include "network.h"
+#include "network_fixture.h"
 #include "rng.h"
 #include "tflite_fixture.h"
 
@@ -116,19 +116,6 @@ static const struct lite_op ops[] = {
 };
 #define N_OPS (sizeof ops / sizeof *ops)
 
-static enum nasc_status parse(const void *bytes, size_t n, struct arena *a, struct network *net,
-			      struct nasc_err *err)
-{
-	/* of its own size, so that a sanitizer sees what is read behind it */
-	uint8_t *copy = malloc(n ? n : 1);
-	enum nasc_status st;
-
-	memcpy(copy, bytes, n);
-	st = network_from_tflite(copy, n, a, net, err);
-	free(copy);
-	return st;
-}
-
 Test(tflite, operators_by_hand)
 {
 	struct arena a = { 0 };
@@ -138,7 +125,8 @@ Test(tflite, operators_by_hand)
 	uint32_t x, y;
 
 	lite_model(&f, tensors, ops);
-	cr_assert_eq(parse(f.byte, f.n, &a, &net, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(read_bytes(network_from_tflite, f.byte, f.n, &a, &net, &err), NASC_OK, "%s",
+		     err.msg);
 	network_init(&want, &a, (struct net_shape){ 9, 8, 3 });
 	x = network_conv2d(&want, 0, 6, 3, 2, 1, NET_SAME, true);
 	want.op[x].kernel_w = 2;
@@ -250,7 +238,7 @@ Test(tflite, single_operators)
 		enum nasc_status st;
 
 		lite_model(&f, singles[i].tensor, singles[i].op);
-		st = parse(f.byte, f.n, &a, &net, &err);
+		st = read_bytes(network_from_tflite, f.byte, f.n, &a, &net, &err);
 		if (singles[i].want) {
 			cr_assert_eq(st, NASC_DATA, "accepted, wanted: %s", singles[i].want);
 			cr_assert_str_eq(err.msg, singles[i].want);
@@ -289,7 +277,8 @@ Test(tflite, reshapes_fold_at_the_input_and_before_dense_layers)
 	static struct lite f;
 
 	lite_model(&f, t, o);
-	cr_assert_eq(parse(f.byte, f.n, &a, &net, &err), NASC_OK, "%s", err.msg);
+	cr_assert_eq(read_bytes(network_from_tflite, f.byte, f.n, &a, &net, &err), NASC_OK, "%s",
+		     err.msg);
 	cr_assert(net.n_ops == 3 && net.input.h == 5 && net.input.w == 4 && net.input.c == 3);
 	cr_assert_eq(network_params(&net), 3 * 7 + 140 * 2);
 	o[2].out = 7;
@@ -297,7 +286,7 @@ Test(tflite, reshapes_fold_at_the_input_and_before_dense_layers)
 		LITE_MAX_POOL, 1, { 7 }, 7, 4, { { 1, 1 }, { 2, 1 }, { 3, 1 }, { 4, 1 } }
 	};
 	lite_model(&f, t, o);
-	cr_assert_eq(parse(f.byte, f.n, &a, &net, &err), NASC_DATA);
+	cr_assert_eq(read_bytes(network_from_tflite, f.byte, f.n, &a, &net, &err), NASC_DATA);
 	cr_assert_str_eq(err.msg,
 			 "operator 3 (max_pool_2d): it reads 5x4x7 reshaped to 4x5x7, which "
 			 "only a dense layer can");
@@ -305,18 +294,6 @@ Test(tflite, reshapes_fold_at_the_input_and_before_dense_layers)
 }
 
 /* ---- damaged files ------------------------------------------------------------------ */
-
-static bool refused_or_sound(const uint8_t *bytes, size_t n)
-{
-	struct arena a = { 0 };
-	struct nasc_err err = { 0 };
-	struct network net;
-	enum nasc_status st = parse(bytes, n, &a, &net, &err);
-
-	cr_assert(st == NASC_OK || (st == NASC_DATA && err.code == NASC_DATA && err.msg[0]));
-	arena_free(&a);
-	return st != NASC_OK;
-}
 
 Test(tflite, truncated_files_are_refused)
 {
@@ -327,8 +304,8 @@ Test(tflite, truncated_files_are_refused)
 
 	lite_model(&f, tensors, ops);
 	for (size_t n = 0; n + 64 < f.n; n++) /* the last are unused bytes of a constant */
-		cr_assert(refused_or_sound(f.byte, n), "%zu of %zu bytes", n, f.n);
-	cr_assert_eq(parse(f.byte, 500, &a, &net, &err), NASC_DATA);
+		cr_assert(is_refused(network_from_tflite, f.byte, n), "%zu of %zu bytes", n, f.n);
+	cr_assert_eq(read_bytes(network_from_tflite, f.byte, 500, &a, &net, &err), NASC_DATA);
 	cr_assert_str_eq(err.msg, "it is damaged: something in it points beyond its 500 bytes");
 	arena_free(&a);
 }
@@ -348,7 +325,7 @@ Test(tflite, flipped_bytes_do_no_harm)
 		while (flips--)
 			bad.byte[rng_between(&r, 0, (int64_t)f.n - 1)] =
 				(uint8_t)rng_between(&r, 0, 255);
-		refused += refused_or_sound(bad.byte, f.n);
+		refused += is_refused(network_from_tflite, bad.byte, f.n);
 	}
 	cr_assert(refused > 3000 && refused < 19000, "%zu refused", refused);
 }
