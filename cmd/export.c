@@ -11,7 +11,9 @@ static const char *const formats[] = {
 	[C] = "c", [ONNX] = "onnx", [ONNX_INT8] = "onnx-int8", [JSON] = "json", NULL
 };
 
-#define SELF_TESTS 8
+/* Of the self-test, in its source: so many, or fewer of large ones. */
+#define SELF_TESTS	 100
+#define SELF_TEST_VALUES ((size_t)1 << 19)
 
 struct request {
 	struct cmd_job job;
@@ -166,6 +168,14 @@ static void write_report(const struct request *q, const struct report *r)
 
 /* ---- the verb --------------------------------------------------------------------------- */
 
+static size_t n_tests(const struct report *r, const struct images *test)
+{
+	size_t most = SELF_TEST_VALUES / net_elements(r->trained.net.input);
+
+	most = most < 1 ? 1 : most > SELF_TESTS ? SELF_TESTS : most;
+	return test->n < most ? test->n : most;
+}
+
 static enum nasc_status leave(const struct request *q, const struct report *r,
 			      const struct images *test, struct nasc_err *err)
 {
@@ -185,7 +195,7 @@ static enum nasc_status leave(const struct request *q, const struct report *r,
 						    .name = q->name,
 						    .about = text,
 						    .test = test->image,
-						    .n_tests = smaller(test->n, SELF_TESTS) },
+						    .n_tests = n_tests(r, test) },
 				q->out, err);
 	}
 }

@@ -311,7 +311,8 @@ static void write_test(const struct export_c *e, FILE *fp, struct arena *a)
 	quantised_run(e->network, &images, 1, out, &err);
 	fprintf(fp,
 		"/* The network on %zu images, against what nasc calculated by other code. */\n"
-		"#include <stdio.h>\n#include <string.h>\n\n#include \"%s.h\"\n\n"
+		"#include <stdio.h>\n#include <string.h>\n\n#include \"%s.h\"\n"
+		"#ifdef NASC_BOARD\n#include \"board.h\"\n#endif\n\n"
 		"#define IMAGES %zu\n\nstatic const int8_t image[IMAGES][%zu] = {",
 		e->n_tests, e->name, e->n_tests, n_in);
 	for (size_t i = 0; i < e->n_tests; i++) {
@@ -332,22 +333,47 @@ static void write_test(const struct export_c *e, FILE *fp, struct arena *a)
 		"\t\t%s_run(image[i], out);\n"
 		"\t\tequal += memcmp(out, expected[i], sizeof out) == 0;\n\t}\n"
 		"\tprintf(\"%s: %%d of %%d images as expected\\n\", equal, IMAGES);\n"
+		"#ifdef NASC_BOARD\n"
+		"\tuint32_t start = board_ticks();\n\n"
+		"\t%s_run(image[0], out);\n"
+		"\tprintf(\"%s: %%lu instructions an image, %%lu bytes of stack\\n\",\n"
+		"\t       (unsigned long)board_instructions(board_ticks() - start),\n"
+		"\t       (unsigned long)board_stack_bytes());\n"
+		"#endif\n"
 		"\treturn equal != IMAGES;\n}\n",
-		n_out, e->name, e->name);
+		n_out, e->name, e->name, e->name, e->name);
 }
 
 static void write_makefile(const struct export_c *e, FILE *fp, struct arena *a)
 {
 	(void)a;
 	fprintf(fp,
-		"# make check: the self-test on this machine.\n"
+		"# make check: the self-test on this machine; make check-m4, check-m7, check-m33: "
+		"on a "
+		"board in QEMU.\n"
 		"NAME = %s\n"
 		"CFLAGS ?= -O2\n"
-		"SOURCES = $(NAME)_test.c $(NAME).c $(wildcard nasc_*.c)\n\n"
+		"SOURCES = $(NAME)_test.c $(NAME).c $(wildcard nasc_*.c)\n"
+		"HEADERS = $(NAME).h board.h $(wildcard nasc_*.h)\n"
+		"m4 = mps2-an386 -mcpu=cortex-m4 -mfpu=fpv4-sp-d16\n"
+		"m7 = mps2-an500 -mcpu=cortex-m7 -mfpu=fpv5-d16\n"
+		"m33 = mps2-an505 -mcpu=cortex-m33 -mfpu=fpv5-sp-d16\n\n"
 		"check: $(NAME)_test\n\t./$(NAME)_test\n\n"
-		"$(NAME)_test: $(SOURCES) $(NAME).h $(wildcard nasc_*.h)\n"
+		"$(NAME)_test: $(SOURCES) $(HEADERS)\n"
 		"\t$(CC) -std=c99 $(CFLAGS) -o $@ $(SOURCES)\n\n"
-		"clean:\n\trm -f $(NAME)_test\n\n.PHONY: check clean\n",
+		"check-m4 check-m7 check-m33: check-%%: $(NAME)-%%.elf\n"
+		"\ttimeout 600 qemu-system-arm -M $(firstword $($*)) -nographic -monitor none "
+		"-serial none \\\n"
+		"\t\t-semihosting-config enable=on,target=native -icount shift=10 -kernel $< "
+		"</dev/null\n\n"
+		"$(NAME)-%%.elf: $(SOURCES) $(HEADERS) board.c\n"
+		"\tarm-none-eabi-gcc -mthumb -mfloat-abi=hard $(wordlist 2,3,$($*)) -O2 "
+		"-DNASC_BOARD -nostartfiles \\\n"
+		"\t\t--specs=nano.specs -ffunction-sections -fdata-sections -Wl,--gc-sections \\\n"
+		"\t\t-Wl,--no-warn-rwx-segments -T $(firstword $($*)).ld -o $@ $(SOURCES) "
+		"board.c\n\n"
+		"clean:\n\trm -f $(NAME)_test $(NAME)-*.elf\n\n"
+		".PHONY: check check-m4 check-m7 check-m33 clean\n",
 		e->name);
 }
 
