@@ -211,6 +211,16 @@ ALONE void rows_5x5_stride_2(const struct rows *r)
 	convolve_rows(r, 5, 5, 2);
 }
 
+ALONE void rows_7x7(const struct rows *r)
+{
+	convolve_rows(r, 7, 7, 1);
+}
+
+ALONE void rows_7x7_stride_2(const struct rows *r)
+{
+	convolve_rows(r, 7, 7, 2);
+}
+
 ALONE void rows_any(const struct rows *r)
 {
 	const uint32_t pairs = pairs_of(r->kernel_h), rows = r->stride == 1 ? 2 : 1;
@@ -240,6 +250,22 @@ ALONE void rows_any(const struct rows *r)
 	}
 }
 
+static void (*rows_of(uint32_t kernel_h, uint32_t kernel_w, uint32_t stride))(const struct rows *)
+{
+	static const struct {
+		uint32_t kernel, stride;
+		void (*convolve)(const struct rows *);
+	} known[] = { { 3, 1, rows_3x3 }, { 3, 2, rows_3x3_stride_2 },
+		      { 5, 1, rows_5x5 }, { 5, 2, rows_5x5_stride_2 },
+		      { 7, 1, rows_7x7 }, { 7, 2, rows_7x7_stride_2 } };
+
+	for (uint32_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (kernel_h == known[i].kernel && kernel_w == kernel_h &&
+		    stride == known[i].stride)
+			return known[i].convolve;
+	return rows_any;
+}
+
 /* Cells beside the map, which stay. */
 static void surround(int8_t zero, uint32_t words, uint32_t *to)
 {
@@ -255,12 +281,7 @@ void nasc_depthwise(const struct nasc_window *w, const int8_t *x, int8_t *y, voi
 	const uint32_t columns = ((w->out_w + 1u) / 2 * 2 - 1) * stride + kernel_w;
 	const uint32_t before = w->pad_left < columns ? w->pad_left : columns;
 	uint32_t *const weights = scratch, *const ring = weights + 4 * layout;
-	const int threes = kernel_h == 3 && kernel_w == 3, fives = kernel_h == 5 && kernel_w == 5;
-	void (*const convolve)(const struct rows *) = threes && stride == 1   ? rows_3x3
-						      : threes && stride == 2 ? rows_3x3_stride_2
-						      : fives && stride == 1  ? rows_5x5
-						      : fives && stride == 2  ? rows_5x5_stride_2
-									      : rows_any;
+	void (*const convolve)(const struct rows *) = rows_of(kernel_h, kernel_w, stride);
 	struct rows r = { .kernel_h = kernel_h,
 			  .kernel_w = kernel_w,
 			  .stride = stride,

@@ -251,56 +251,76 @@ void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *sc
 
 /* ---- dense layer: one pixel, its inputs where they are -------------------------- */
 
-/* Blocks of inputs, of two channels; those of a group are @step bytes. */
-INLINE void add_products(const int8_t *weights, uint32_t step, const int8_t *x, uint32_t blocks,
+/* Blocks of inputs, of the channels of a group: 4 or 2. */
+INLINE void add_products(const int8_t *weights, uint32_t channels, const int8_t *x, uint32_t blocks,
 			 int32_t *sum)
 {
-	int32_t a = sum[0], b = sum[1];
-
-	for (; blocks; blocks--, x += 4, weights += step) {
+	for (; blocks; blocks--, x += 4, weights += 4 * channels) {
 #ifdef __ARM_FEATURE_DSP
 		const uint32_t inputs = load(x), even = even_bytes(inputs), odd = odd_bytes(inputs);
-		const uint32_t w = load(weights), v = load(weights + step / 2);
 
-		a = multiply_add(even_bytes(w), even, a);
-		b = multiply_add(odd_bytes(w), even, b);
-		a = multiply_add(even_bytes(v), odd, a);
-		b = multiply_add(odd_bytes(v), odd, b);
+		UNROLL
+		for (uint32_t i = 0; i < channels; i += 2) {
+			const uint32_t w = load(weights + 2 * i);
+			const uint32_t v = load(weights + 2 * channels + 2 * i);
+
+			sum[i] = multiply_add(even_bytes(w), even, sum[i]);
+			sum[i + 1] = multiply_add(odd_bytes(w), even, sum[i + 1]);
+			sum[i] = multiply_add(even_bytes(v), odd, sum[i]);
+			sum[i + 1] = multiply_add(odd_bytes(v), odd, sum[i + 1]);
+		}
 #else
 		UNROLL
-		for (uint32_t i = 0; i < 4; i++) {
-			const int8_t *w = weights + i % 2 * (step / 2) + i / 2 * 2;
+		for (uint32_t i = 0; i < channels; i += 2) {
+			UNROLL
+			for (uint32_t k = 0; k < 4; k++) {
+				const int8_t *w =
+					weights + k % 2 * 2 * channels + 2 * i + k / 2 * 2;
 
-			a += w[0] * x[i];
-			b += w[1] * x[i];
+				sum[i] += w[0] * x[k];
+				sum[i + 1] += w[1] * x[k];
+			}
 		}
 #endif
 	}
-	sum[0] = a;
-	sum[1] = b;
+}
+
+/* Outputs of a group, of which there are @n; returns the weights behind it. */
+INLINE const int8_t *dense_group(const int8_t *weights, uint32_t channels, uint32_t n,
+				 const int8_t *x, uint32_t inputs, const struct nasc_requant *q,
+				 int8_t *y)
+{
+	const uint32_t blocks = inputs / 4;
+	int32_t sum[4];
+
+	UNROLL
+	for (uint32_t i = 0; i < channels; i++)
+		sum[i] = q[i < n ? i : 0].offset;
+	add_products(weights, channels, x, blocks, sum);
+	weights += 4 * channels * blocks;
+	if (inputs % 4) {
+		int8_t rest[4];
+
+		store(rest, load_some(x + 4 * blocks, inputs % 4));
+		add_products(weights, channels, rest, 1, sum);
+		weights += 4 * channels;
+	}
+	UNROLL
+	for (uint32_t i = 0; i < channels; i++)
+		if (i < n)
+			y[i] = requantise(sum[i], q[i].multiplier);
+	return weights;
 }
 
 void nasc_dense(const struct nasc_window *w, const int8_t *x, int8_t *y)
 {
-	const uint32_t inputs = (uint32_t)w->in_h * w->in_w * w->in_c, blocks = inputs / 4;
-	const uint32_t channels = w->out_c;
+	const uint32_t inputs = (uint32_t)w->in_h * w->in_w * w->in_c, channels = w->out_c;
 	const int8_t *weights = w->weights;
-	int8_t rest[4];
+	uint32_t c = 0;
 
-	store(rest, load_some(x + 4 * blocks, inputs % 4));
-	for (uint32_t c = 0; c < channels; c += 2) {
-		const struct nasc_requant *q = w->requant + c;
-		const uint32_t other = c + 1 < channels, step = c < channels / 4 * 4 ? 16 : 8;
-		int32_t sum[2] = { q[0].offset, q[other].offset };
-
-		add_products(weights, step, x, blocks, sum);
-		if (inputs % 4)
-			add_products(weights + step * blocks, step, rest, 1, sum);
-		y[c] = requantise(sum[0], q[0].multiplier);
-		y[c + other] = requantise(sum[1], q[other].multiplier);
-		/* To the second half of the group, or behind it. */
-		weights += step == 16 && c % 4 == 0
-				   ? 4
-				   : step * ((inputs + 3) / 4) - (step == 16 ? 4 : 0);
-	}
+	for (; channels - c >= 4; c += 4)
+		weights = dense_group(weights, 4, 4, x, inputs, w->requant + c, y + c);
+	for (; c < channels; c += 2)
+		weights = dense_group(weights, 2, channels - c > 1 ? 2 : 1, x, inputs,
+				      w->requant + c, y + c);
 }

@@ -22,9 +22,42 @@ static struct cells cells_of(const struct nasc_window *w, const int8_t *x, uint3
 			       (uint32_t)(r1 - r0), (uint32_t)(c1 - c0) };
 }
 
+/* Of @n of the channels, 1 to 4, from @cell on. */
+INLINE void add_cells(const struct cells *cells, const int8_t *cell, uint32_t line,
+		      uint32_t channels, uint32_t n, int32_t *sum)
+{
+	int32_t a = 0, b = 0, c = 0, d = 0;
+
+	for (uint32_t rows = cells->rows; rows; rows--, cell += line - cells->columns * channels) {
+		for (uint32_t columns = cells->columns; columns; columns--, cell += channels) {
+			const uint32_t bytes = n == 4 ? load(cell) : load_some(cell, n);
+
+			a += (int8_t)bytes;
+			b += (int8_t)(bytes >> 8);
+			c += (int8_t)(bytes >> 16);
+			d += (int8_t)(bytes >> 24);
+		}
+	}
+	sum[0] = a;
+	sum[1] = b;
+	sum[2] = c;
+	sum[3] = d;
+}
+
+INLINE uint32_t largest_of(const struct cells *cells, const int8_t *cell, uint32_t line,
+			   uint32_t channels, uint32_t n)
+{
+	uint32_t largest = repeat(-128);
+
+	for (uint32_t rows = cells->rows; rows; rows--, cell += line - cells->columns * channels)
+		for (uint32_t columns = cells->columns; columns; columns--, cell += channels)
+			largest = larger(largest, n == 4 ? load(cell) : load_some(cell, n));
+	return largest;
+}
+
 void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 {
-	const uint32_t channels = w->in_c;
+	const uint32_t channels = w->in_c, line = w->in_w * channels;
 	const int all_whole = !w->pad_top && !w->pad_left &&
 			      (w->out_h - 1u) * w->stride + w->kernel_h <= w->in_h &&
 			      (w->out_w - 1u) * w->stride + w->kernel_w <= w->in_w;
@@ -34,61 +67,43 @@ void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 			const struct cells cells = cells_of(w, x, row, column);
 			const struct nasc_requant q =
 				w->requant[all_whole ? 0 : cells.rows * cells.columns - 1];
+			int32_t sum[4];
+			uint32_t c = 0;
 
-			for (uint32_t c = 0; c < channels; c += 4) {
-				const uint32_t n = channels - c < 4 ? channels - c : 4;
-				const int8_t *line = cells.first + c;
-				int32_t sum[4] = { 0 };
-
-				for (uint32_t r = 0; r < cells.rows;
-				     r++, line += w->in_w * channels) {
-					const int8_t *cell = line;
-
-					for (uint32_t i = 0; i < cells.columns;
-					     i++, cell += channels) {
-						const uint32_t bytes =
-							n == 4 ? load(cell) : load_some(cell, n);
-
-						sum[0] += (int8_t)bytes;
-						sum[1] += (int8_t)(bytes >> 8);
-						sum[2] += (int8_t)(bytes >> 16);
-						sum[3] += (int8_t)(bytes >> 24);
-					}
-				}
-				for (uint32_t i = 0; i < n; i++)
+			for (; channels - c >= 4; c += 4) {
+				add_cells(&cells, cells.first + c, line, channels, 4, sum);
+				UNROLL
+				for (uint32_t i = 0; i < 4; i++)
 					y[c + i] = requantise(NASC_MEAN_PARTS * sum[i] + q.offset,
 							      q.multiplier);
 			}
+			if (c == channels)
+				continue;
+			add_cells(&cells, cells.first + c, line, channels, channels - c, sum);
+			for (uint32_t i = 0; c + i < channels; i++)
+				y[c + i] = requantise(NASC_MEAN_PARTS * sum[i] + q.offset,
+						      q.multiplier);
 		}
 	}
 }
 
 void nasc_max_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 {
-	const uint32_t channels = w->in_c;
+	const uint32_t channels = w->in_c, line = w->in_w * channels;
 
 	for (uint32_t row = 0; row < w->out_h; row++) {
 		for (uint32_t column = 0; column < w->out_w; column++, y += channels) {
 			const struct cells cells = cells_of(w, x, row, column);
+			uint32_t c = 0, largest;
 
-			for (uint32_t c = 0; c < channels; c += 4) {
-				const uint32_t n = channels - c < 4 ? channels - c : 4;
-				const int8_t *line = cells.first + c;
-				uint32_t largest = repeat(-128);
-
-				for (uint32_t r = 0; r < cells.rows;
-				     r++, line += w->in_w * channels) {
-					const int8_t *cell = line;
-
-					for (uint32_t i = 0; i < cells.columns;
-					     i++, cell += channels)
-						largest = larger(largest,
-								 n == 4 ? load(cell)
-									: load_some(cell, n));
-				}
-				for (uint32_t i = 0; i < n; i++)
-					y[c + i] = (int8_t)(largest >> 8 * i);
-			}
+			for (; channels - c >= 4; c += 4)
+				store(y + c,
+				      largest_of(&cells, cells.first + c, line, channels, 4));
+			if (c == channels)
+				continue;
+			largest = largest_of(&cells, cells.first + c, line, channels, channels - c);
+			for (uint32_t i = 0; c + i < channels; i++)
+				y[c + i] = (int8_t)(largest >> 8 * i);
 		}
 	}
 }
@@ -111,8 +126,8 @@ void nasc_place(struct nasc_affine a, uint32_t shift, uint32_t pixels, uint32_t 
 			y[c] = saturate((a.constant + a.factor * *x++) >> shift);
 }
 
-void nasc_add(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t n,
-	      uint32_t elements, const int8_t *const *x, int8_t *y)
+INLINE void add_inputs(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t n,
+		       uint32_t elements, const int8_t *const *x, int8_t *y)
 {
 	uint32_t e = 0;
 
@@ -138,6 +153,19 @@ void nasc_add(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t 
 		for (uint32_t i = 0; i < n; i++)
 			sum += factor[i] * x[i][e];
 		y[e] = saturate(sum >> shift);
+	}
+}
+
+void nasc_add(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t n,
+	      uint32_t elements, const int8_t *const *x, int8_t *y)
+{
+	if (n == 2) {
+		const int8_t *const both[2] = { x[0], x[1] };
+		const int32_t factors[2] = { factor[0], factor[1] };
+
+		add_inputs(constant, factors, shift, 2, elements, both, y);
+	} else {
+		add_inputs(constant, factor, shift, n, elements, x, y);
 	}
 }
 
