@@ -51,15 +51,13 @@ bool firmware_runs(const struct network *net, size_t op)
 	}
 }
 
-/* As in nasc_kernels.c: a patch of bytes besides two pixels of 16 bits, where inputs are copied. */
+/* As in nasc_kernels.c: two pixels of 16 bits, and one of bytes where channels are no whole words.
+ */
 static uint64_t conv_scratch(const struct network *net, size_t op)
 {
-	const struct net_op *o = &net->op[op];
 	uint64_t inputs = round_up(n_inputs(net, op), 4);
-	bool one_cell = o->kernel_h == 1 && o->kernel_w == 1 &&
-			!(o->pad_top || o->pad_left || o->pad_bottom || o->pad_right);
 
-	return one_cell && network_in_shape(net, op).c % 4 == 0 ? 4 * inputs : 5 * inputs;
+	return network_in_shape(net, op).c % 4 == 0 ? 4 * inputs : 5 * inputs;
 }
 
 /* As there: weights of four channels, and pairs of rows of four channels. */
