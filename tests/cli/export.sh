@@ -66,6 +66,11 @@ is "constants as predicted" \
 		while read -r hex; do printf '%d\n' "0x$hex"; done | awk '{ n += $1 } END { print n }')" \
 	"$(figure constant_bytes)"
 
+# What nasc cost says of this runtime is what was exported.
+"$nasc" cost net.json --target stm32l4r5-nasc --json >cost.json 2>err
+cost() { tr -d ' \n' <cost.json | grep -o "\"$1\":{\"value\":[0-9]*" | grep -o '[0-9]*$'; }
+is "nasc cost: the arena" "$(cost sram_bytes)" "$(figure arena_bytes)"
+
 # On three cores, in QEMU: the same bits, in the memory that was predicted.
 for core in m4 m7 m33; do
 	if ! command -v arm-none-eabi-gcc >/dev/null || ! command -v qemu-system-arm >/dev/null; then
@@ -77,6 +82,22 @@ for core in m4 m7 m33; do
 	is "on Cortex-$core: arena" \
 		"$(arm-none-eabi-nm -S fw1/tiny-$core.elf | awk '$4 == "arena" { print $2 }' | sed 's/^0*//' | tr a-f A-F)" \
 		"$(printf '%X' "$(figure arena_bytes)")"
+	# An application that does nothing else.
+	cat >fw1/application.c <<'C'
+#include "tiny.h"
+int main(void)
+{
+	int8_t out[TINY_OUTPUTS];
+
+	return tiny_run(tiny_input(), out);
+}
+C
+	make -s -C fw1 tiny-$core.elf SOURCES="application.c tiny.c $(cd fw1 && echo nasc_*.c)" -B
+	arm-none-eabi-objcopy -O binary fw1/tiny-$core.elf image
+	is "on Cortex-$core: the image is as large as predicted within 2 %" \
+		"$(wc -c <image) $(cost flash_bytes)$(awk -v a="$(wc -c <image)" -v b="$(cost flash_bytes)" \
+			'BEGIN { d = (a - b) / a; print d * d <= 0.02 * 0.02 ? "" : " far" }')" \
+		"$(wc -c <image) $(cost flash_bytes)"
 done
 
 "$nasc" export net.json --config config.yaml --weights w --format json -o int8.json >out 2>err
