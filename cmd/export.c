@@ -258,6 +258,8 @@ static enum nasc_status run_export(const struct cmd_args *a, struct arena *arena
 	if (dataset_open_train(&q.job.config.data, q.job.config.seed, arena, &train, NULL, err) ||
 	    dataset_open_test(&q.job.config.data, &train, arena, &test, err))
 		return nasc_wrap(err, "data");
+	if (dataset_check_network(&train, &q.job.net, err))
+		return err->code;
 	if (make(&q, &train, &r, arena, err))
 		return err->code;
 	images = fetch(&test, &train, r.trained.net.input, NULL, smaller(test.n, q.n_test), arena);

@@ -338,6 +338,28 @@ out:
 	return err->code;
 }
 
+enum nasc_status dataset_check_channels(const struct dataset *data, const struct network *net,
+					struct nasc_err *err)
+{
+	if (net->input.c != data->shape.c)
+		return nasc_fail(err, NASC_CONFIG,
+				 "the network reads %u channels, the images have %u", net->input.c,
+				 data->shape.c);
+	return NASC_OK;
+}
+
+enum nasc_status dataset_check_network(const struct dataset *data, const struct network *net,
+				       struct nasc_err *err)
+{
+	if (dataset_check_channels(data, net, err))
+		return err->code;
+	if (net->classes != data->classes)
+		return nasc_fail(err, NASC_CONFIG,
+				 "the network tells %u classes apart, the labels are of %u",
+				 net->classes, data->classes);
+	return NASC_OK;
+}
+
 enum nasc_status dataset_peek(const struct data_cfg *cfg, struct net_shape *shape,
 			      uint32_t *classes, struct nasc_err *err)
 {

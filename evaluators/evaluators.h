@@ -46,10 +46,15 @@ extern const struct cfg_field data_fields[];
 enum nasc_status dataset_open_train(const struct data_cfg *cfg, uint64_t seed, struct arena *a,
 				    struct dataset *train, struct dataset *validation,
 				    struct nasc_err *err);
-/* The test files: opened by `nasc train` alone, once, at the end. @train gives
- * the mean and standard deviation to use. */
+/* The test files: opened by `nasc train` and `nasc export` alone. @train gives the mean and
+ * standard deviation to use. */
 enum nasc_status dataset_open_test(const struct data_cfg *cfg, const struct dataset *train,
 				   struct arena *a, struct dataset *test, struct nasc_err *err);
+/* NASC_CONFIG: @net reads images of other channels, and, the second, tells other classes apart. */
+enum nasc_status dataset_check_channels(const struct dataset *data, const struct network *net,
+					struct nasc_err *err);
+enum nasc_status dataset_check_network(const struct dataset *data, const struct network *net,
+				       struct nasc_err *err);
 /* @n of its images, at most all, as networks are trained on them: resized to @shape, normalised by
  * @norm, f32 [n][h][w][c]. Those that @choose draws; NULL: the first. */
 struct rng;

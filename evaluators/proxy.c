@@ -211,10 +211,8 @@ static enum nasc_status network_open(struct proxy *p, const struct evaluator *e,
 		n = e->train->n / m->batches;
 	if (plan_resize(p->request->net, p->cfg->image_size, &p->arena, &net, err))
 		return err->code;
-	if (m->batches && net.input.c != e->train->shape.c)
-		return nasc_fail(err, NASC_CONFIG,
-				 "the network reads %u channels, the images have %u", net.input.c,
-				 e->train->shape.c);
+	if (m->batches && dataset_check_channels(e->train, &net, err))
+		return err->code;
 	if (m->features && proxy_features(&p->arena, &net, err))
 		return err->code;
 	if (proxy_prepare(p, &net, (uint32_t)n, m, err))

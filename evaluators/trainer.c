@@ -70,16 +70,8 @@ bool trainer_bf16(const struct train_cfg *cfg)
 static enum nasc_status job_check(const struct train_cfg *cfg, const struct network *net,
 				  const struct dataset *data, struct nasc_err *err)
 {
-	if (train_check(cfg, err))
+	if (train_check(cfg, err) || dataset_check_network(data, net, err))
 		return err->code;
-	if (net->input.c != data->shape.c)
-		return nasc_fail(err, NASC_CONFIG,
-				 "the network reads %u channels, the images have %u", net->input.c,
-				 data->shape.c);
-	if (net->classes != data->classes)
-		return nasc_fail(err, NASC_CONFIG,
-				 "the network tells %u classes apart, the labels are of %u",
-				 net->classes, data->classes);
 	if (net->input.h == 1 && (cfg->rotate > 0 || cfg->shear > 0))
 		return nasc_fail(err, NASC_CONFIG, "%s: a series cannot be",
 				 cfg->rotate > 0 ? "rotate" : "shear");

@@ -122,5 +122,11 @@ fault "no data" 2 'give --config' --weights w -o x
 sed 's/"channels": 6/"channels": 7/' net.json >other.json
 "$nasc" export other.json --config config.yaml --weights w -o x >out 2>err
 is "weights of another network" "$? $(grep -c 'w: weights of another network' err)" "4 1"
+sed 's/\[8, 8, 1\]/[8, 8, 3]/' net.json >other.json
+"$nasc" export other.json --config config.yaml --weights w -o x >out 2>err
+is "images of other channels" "$? $(cat err)" "3 nasc: the network reads 3 channels, the images have 1"
+sed 's/"channels": 4}, {"kind": "softmax"/"channels": 5}, {"kind": "softmax"/' net.json >other.json
+"$nasc" export other.json --config config.yaml --weights w -o x >out 2>err
+is "labels of other classes" "$? $(cat err)" "3 nasc: the network tells 5 classes apart, the labels are of 4"
 is "nothing is left of a failure" "$(ls -d x 2>/dev/null)" ""
 done_testing
