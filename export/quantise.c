@@ -335,13 +335,15 @@ static enum nasc_status quantise_norm(const struct making *m, struct nasc_err *e
 static enum nasc_status quantise_op(const struct making *m, struct nasc_err *err)
 {
 	const struct net_op *o = &m->t->net.op[m->op];
+	const char *refusal = firmware_refusal(&m->t->net, m->op);
 
 	if (!isfinite(m->range.low) || !isfinite(m->range.high))
 		return nasc_fail(err, NASC_FAIL, "operator %zu (%s): its outputs are not finite",
 				 m->op, net_kind_name(o->kind));
-	if (!firmware_runs(&m->t->net, m->op))
-		return nasc_fail(err, NASC_FAIL, "operator %zu (%s): no int8 kernel", m->op,
-				 net_kind_name(o->kind));
+	if (refusal)
+		return nasc_fail(err, NASC_FAIL,
+				 "operator %zu (%s): %s: there is no int8 kernel for it", m->op,
+				 net_kind_name(o->kind), refusal);
 	switch (o->kind) {
 	case NET_INPUT:
 		set_scale(m, 0);

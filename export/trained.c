@@ -240,6 +240,8 @@ static enum nasc_status fold(const struct tensors *t, const struct network *net,
 	struct network used;
 
 	strip(net, a, &used, index);
+	if (used.n_ops == 1)
+		return nasc_fail(err, NASC_DATA, "the network is a softmax alone");
 	if (network_infer(&used, err))
 		return err->code;
 	if (network_params(&used) > t->n_data / 4)

@@ -27,28 +27,45 @@ static bool fits(struct net_shape s)
 	       net_elements(s) <= INT32_MAX;
 }
 
-bool firmware_runs(const struct network *net, size_t op)
+/* In the 16 bits of struct nasc_window. */
+static bool window_fits(const struct net_op *o)
+{
+	return o->kernel_h <= UINT16_MAX && o->kernel_w <= UINT16_MAX && o->stride <= UINT16_MAX &&
+	       o->pad_top <= UINT16_MAX && o->pad_left <= UINT16_MAX;
+}
+
+/* Products, or elements, that an output is the sum of. */
+static uint64_t n_summands(const struct network *net, size_t op)
 {
 	const struct net_op *o = &net->op[op];
 
-	if (o->kind == NET_SOFTMAX || !fits(o->out))
-		return false;
-	for (uint32_t i = 0; i < o->n_inputs; i++)
-		if (!fits(net->op[network_inputs(net, op)[i]].out))
-			return false;
 	switch (o->kind) {
 	case NET_CONV2D:
-		return o->groups == 1 && n_inputs(net, op) <= MAX_INPUTS;
 	case NET_DENSE:
-		return n_inputs(net, op) <= MAX_INPUTS;
+		return n_inputs(net, op);
 	case NET_GLOBAL_POOL:
-		return net_elements(network_in_shape(net, op)) / o->out.c <= MAX_INPUTS;
-	case NET_DEPTHWISE:
-	case NET_AVG_POOL:
-		return (uint64_t)o->kernel_h * o->kernel_w <= MAX_INPUTS;
+		return net_elements(network_in_shape(net, op)) / o->out.c;
 	default:
-		return true;
+		return (uint64_t)o->kernel_h * o->kernel_w;
 	}
+}
+
+const char *firmware_refusal(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+	bool small = fits(o->out) && window_fits(o);
+
+	for (uint32_t i = 0; i < o->n_inputs; i++)
+		small = small && fits(net->op[network_inputs(net, op)[i]].out);
+	if (!small)
+		return "a side, kernel, stride or number of channels above 65535, or 2 GiB";
+	if (o->kind == NET_SOFTMAX)
+		return "a softmax that is not the network's end";
+	if (o->kind == NET_CONV2D && o->groups > 1)
+		return "a grouped convolution";
+	if (o->kind != NET_MAX_POOL && n_summands(net, op) > MAX_INPUTS)
+		return "an output of more than 65536 inputs";
+	return NULL;
 }
 
 /* As in nasc_kernels.c: two pixels of 16 bits, and one of bytes where channels are no whole words.

@@ -11,8 +11,8 @@
  * carries with it, and what must be known of them to plan, to pack and to cost a network that they
  * run. Networks are as deployed: see network_fold(). */
 
-/* Whether there is a kernel for the operator: there is none for grouped convolutions. */
-bool firmware_runs(const struct network *net, size_t op);
+/* What no kernel runs about the operator, "a grouped convolution"; NULL: there is one for it. */
+const char *firmware_refusal(const struct network *net, size_t op);
 
 /* Whether a depthwise convolution's output may take the place of its input; of additions, batch
  * norms and ReLUs it always may, of others never. */

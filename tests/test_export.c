@@ -380,6 +380,9 @@ static enum nasc_status read_text(const char *header, size_t n_data, const struc
 #define DENSE                                                                                      \
 	"{\\\"version\\\":1,\\\"input\\\":[1,1,2],\\\"operators\\\":[{\\\"kind\\\":\\\"dense\\\"," \
 	"\\\"channels\\\":1,\\\"bias\\\":false}]}"
+#define SOFTMAX                                                                                    \
+	"{\\\"version\\\":1,\\\"input\\\":[1,1,2],\\\"operators\\\":[{\\\"kind\\\":"               \
+	"\\\"softmax\\\"}]}"
 #define TENSOR(type, from, to)                                                                     \
 	",\"1.weights\":{\"dtype\":\"" type "\",\"shape\":[1,1,2,1],\"data_offsets\":[" from       \
 	"," to "]}"
@@ -396,6 +399,7 @@ Test(export, refuses_what_is_no_weights_file)
 		{ "{\"__metadata__\":{\"format\":\"pt\",\"version\":\"1\",\"network\":\"\"}}", 8,
 		  "nasc train writes" },
 		{ HEADER("{}", ""), 8, "network" },
+		{ HEADER(SOFTMAX, ""), 8, "softmax alone" },
 		{ HEADER(DENSE, ""), 8, "no tensor \"1.weights\"" },
 		{ HEADER(DENSE, TENSOR("F32", "0", "8")), 4, "parameters" },
 		{ HEADER(DENSE, TENSOR("F16", "0", "8")), 8, "F32 is known" },

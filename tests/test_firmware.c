@@ -80,7 +80,7 @@ static void prepare(struct layer *l, struct rng *r)
 	struct net_shape in;
 
 	cr_assert_eq(network_infer(&l->net, &err), NASC_OK, "%s", err.msg);
-	cr_assert(firmware_runs(&l->net, 1));
+	cr_assert_null(firmware_refusal(&l->net, 1));
 	o = &l->net.op[1];
 	in = network_in_shape(&l->net, 1);
 	l->n_x = net_elements(in);
@@ -540,21 +540,33 @@ Test(firmware, packed_order)
 	arena_free(&a);
 }
 
-Test(firmware, runs)
+Test(firmware, says_what_no_kernel_runs)
 {
+	static const char *const want[] = {
+		NULL,		"grouped", "65536 inputs",		  /* 360,000 */
+		"65536 inputs",						  /* 90,000 */
+		NULL,		"softmax", NULL,	   "above 65535", /* the stride */
+		"above 65535",						  /* the kernel */
+	};
 	struct arena a = { 0 };
 	struct network net;
 	struct nasc_err err = { 0 };
 
 	network_init(&net, &a, (struct net_shape){ 300, 300, 4 });
-	network_conv2d(&net, 0, 4, 3, 1, 2, NET_SAME, true); /* groups */
-	network_dense(&net, 0, 4, true);		     /* 360,000 inputs */
+	network_conv2d(&net, 0, 4, 3, 1, 2, NET_SAME, true);
+	network_dense(&net, 0, 4, true);
 	network_unary(&net, NET_GLOBAL_POOL, 0);
 	network_unary(&net, NET_RELU, 3);
 	network_unary(&net, NET_SOFTMAX, 4);
+	network_pool(&net, NET_MAX_POOL, 0, 1, 65535, NET_SAME);
+	network_pool(&net, NET_MAX_POOL, 0, 1, 65536, NET_SAME);
+	network_pool(&net, NET_MAX_POOL, 4, 65536, 1, NET_SAME);
 	cr_assert_eq(network_infer(&net, &err), NASC_OK, "%s", err.msg);
-	cr_assert(firmware_runs(&net, 0) && !firmware_runs(&net, 1) && !firmware_runs(&net, 2) &&
-		  !firmware_runs(&net, 3) && firmware_runs(&net, 4) && !firmware_runs(&net, 5));
+	for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+		const char *got = firmware_refusal(&net, i);
+
+		cr_expect(want[i] ? got && strstr(got, want[i]) : !got, "operator %zu: %s", i, got);
+	}
 	arena_free(&a);
 }
 
