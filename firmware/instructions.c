@@ -205,7 +205,7 @@ static size_t element_work(double runs, uint64_t n, double *f)
 }
 
 /* By kernel, in the order of their features: least squares over 900 random shapes, gcc 12.2.1 -O2,
- * Cortex-M4. tests/test_instructions.c says how far they are off. */
+ * Cortex-M4, by bench/firmware_fit.py. tests/test_instructions.c says how far they are off. */
 static const double conv_table[] = { 81.377, 114.573, 53.066, 66.985, 45.583, 52.834, 21.853,
 				     49.792, 7.883,   47.367, 7.614,  32.13,  51.829, 5.158,
 				     8.031,  37.603,  6.155,  28.347, 33.293, 53.574, 7.061,

@@ -15,6 +15,9 @@ static const struct {
 	enum kernel kernel;
 	uint16_t h, w, c, kernel_size, stride, out_c;
 } cases[] = {
+#ifdef SHAPES
+#include SHAPES
+#else
 	{ CONV, 8, 8, 16, 1, 1, 32 },	     { CONV, 8, 8, 32, 1, 1, 32 },
 	{ CONV, 8, 8, 64, 1, 1, 64 },	     { CONV, 8, 8, 8, 1, 1, 24 },
 	{ CONV, 8, 8, 24, 1, 1, 40 },	     { CONV, 8, 8, 12, 1, 1, 6 },
@@ -54,6 +57,7 @@ static const struct {
 	{ ADD, 8, 8, 16, 3, 1, 16 },	     { CLAMP, 16, 16, 16, 1, 1, 16 },
 	{ PAD, 16, 16, 16, 1, 1, 16 },	     { PAD, 7, 7, 5, 1, 2, 5 },
 	{ UPSAMPLE, 8, 8, 16, 1, 2, 16 },
+#endif
 };
 
 static uint32_t state = 1;
