@@ -83,6 +83,12 @@ static void print_bills(const struct bill *b, size_t n_bills)
 	print_fits(b, n_bills);
 }
 
+/* A figure an operator that the target has. */
+static bool is_by_layer(const struct bill *b, size_t metric)
+{
+	return b->model.ops->metric[metric].per_op && b->model.ops->provenance(&b->model, metric);
+}
+
 /* #, operator and output, then the figures an operator of every model. */
 static size_t layer_columns(const struct bill *b, size_t n_bills)
 {
@@ -90,7 +96,7 @@ static size_t layer_columns(const struct bill *b, size_t n_bills)
 
 	for (size_t k = 0; k < n_bills; k++)
 		for (size_t i = 0; i < b[k].model.ops->n_metrics; i++)
-			columns += b[k].model.ops->metric[i].per_op;
+			columns += is_by_layer(&b[k], i);
 	return columns;
 }
 
@@ -108,7 +114,7 @@ static void print_layer_heads(const struct bill *b, size_t n_bills, struct table
 			const char *target = several ? b[k].model.target : "";
 
 			snprintf(head, sizeof head, "%s%s%s", target, *target ? "." : "", m->name);
-			if (m->per_op)
+			if (is_by_layer(&b[k], i))
 				table_cell(t, true, head);
 		}
 }
@@ -132,7 +138,7 @@ static void print_layers(const struct network *net, const struct bill *b, size_t
 				const struct metric *m = &b[k].model.ops->metric[i];
 				double v = b[k].cost.per_op[op * b[k].model.ops->n_metrics + i];
 
-				if (m->per_op)
+				if (is_by_layer(&b[k], i))
 					table_cell(
 						t, true,
 						v == 0 ? "-"
@@ -171,7 +177,7 @@ static void write_layers(const struct network *net, const struct bill *b, struct
 		json_object(w, NULL);
 		json_string(w, "kind", net_kind_name(net->op[op].kind));
 		for (size_t i = 0; i < n; i++)
-			if (b->model.ops->metric[i].per_op)
+			if (is_by_layer(b, i))
 				json_real(w, b->model.ops->metric[i].key,
 					  b->cost.per_op[op * n + i]);
 		json_end(w);

@@ -7,7 +7,7 @@
 #include "mcu_schedule.h"
 #include "models.h"
 
-enum { SRAM, FLASH, LATENCY, ENERGY, GRID, PATCHED, N_METRICS };
+enum { SRAM, FLASH, LATENCY, ENERGY, GRID, PATCHED, INSTRUCTIONS, N_METRICS };
 
 static const struct metric metrics[N_METRICS] = {
 	[SRAM] = { "sram_bytes", "sram", UNIT_BYTE, false, true,
@@ -20,6 +20,8 @@ static const struct metric metrics[N_METRICS] = {
 		   "parts along each side in which the first operators run; 1: layer by layer" },
 	[PATCHED] = { "patched", "patched", UNIT_NONE, false, false,
 		      "the last operator that runs in parts; 0: layer by layer" },
+	[INSTRUCTIONS] = { "instructions", "instructions", UNIT_NONE, false, true,
+			   "instructions of one inference by nasc's firmware" },
 };
 
 struct mcu_cfg {
@@ -224,7 +226,8 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	const struct mcu_cfg *cfg = &mcu->cfg;
 	double s_per_cycle = mcu->has_latency ? 1 / cfg->clock : NAN;
 	double joule_per_cycle = cfg->power > 0 ? cfg->power * s_per_cycle : NAN;
-	double cycles = 0;
+	double cycles = 0, instructions = 0;
+	bool firmware = cfg->memory == MCU_NASC;
 	uint64_t flash = 0;
 	struct plan p;
 
@@ -235,7 +238,9 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	for (size_t i = 0; i < p.d.net.n_ops; i++) {
 		double c = plan_cycles(&p, cfg, i);
 		uint64_t f = op_flash(cfg, &p.d.net, i);
+		double n = firmware ? firmware_instructions(&p.d.net, i) : 0;
 
+		instructions += n;
 		cycles += c;
 		flash += f;
 		if (out->per_op) {
@@ -244,6 +249,7 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 			row[FLASH] = (double)f;
 			row[LATENCY] = c * s_per_cycle;
 			row[ENERGY] = c * joule_per_cycle;
+			row[INSTRUCTIONS] = firmware ? n : NAN;
 		}
 	}
 	for (size_t i = 0; out->per_op && i < net->n_ops; i++)
@@ -251,11 +257,12 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	if (out->per_op)
 		live_rows(&p, out->per_op);
 	out->value[SRAM] = (double)mcu_parts_peak(&p.parts);
-	if (cfg->memory == MCU_NASC)
+	if (firmware)
 		flash += firmware_code_bytes(&p.d.net);
 	out->value[FLASH] = (double)flash + cfg->code;
 	out->value[LATENCY] = cycles * s_per_cycle;
 	out->value[ENERGY] = cycles * joule_per_cycle;
+	out->value[INSTRUCTIONS] = firmware ? round(instructions) : NAN;
 	out->value[GRID] = out->value[PATCHED] = NAN;
 	if (cfg->patches > 1) {
 		out->value[GRID] = (double)p.schedule.grid;
@@ -404,6 +411,11 @@ static const char *provenance(const struct costmodel *m, size_t i)
 			       ? "predicted: the schedule of least time that fits, else that of "
 				 "least SRAM"
 			       : NULL;
+	if (i == INSTRUCTIONS)
+		return mcu->cfg.memory == MCU_NASC ? "predicted: loops of the kernels by shape, "
+						     "within 1 % of counts in "
+						     "QEMU; gcc 12.2 -O2, Cortex-M4, M7 and M33"
+						   : NULL;
 	return mcu->provenance[i];
 }
 

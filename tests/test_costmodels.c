@@ -46,6 +46,8 @@ Test(costs, size_by_hand)
 
 /* ---- microcontroller ------------------------------------------------------------- */
 
+#define MCU_METRICS 7
+
 /* The network above at 1 cycle a MAC, 10 an output, 100 an operator and 1 kHz, by hand:
  * (1800 + 1000 + 100) + (300 + 30 + 100) cycles; SRAM 50 + 100 bytes. */
 Test(costs, mcu_by_hand)
@@ -53,7 +55,7 @@ Test(costs, mcu_by_hand)
 	struct arena a = { 0 };
 	struct network net;
 	struct costmodel m;
-	double row[5 * 6];
+	double row[5 * MCU_METRICS];
 	struct cost c = { .per_op = row };
 	struct cost_limit limit[COST_MAX_METRICS];
 	uint32_t x;
@@ -71,13 +73,14 @@ Test(costs, mcu_by_hand)
 		  &a);
 	cr_assert_str_eq(m.model, "mcu/hand");
 	cost_of(&m, &net, &a, &c);
+	cr_assert_eq(m.ops->n_metrics, MCU_METRICS);
 	cr_assert_eq(c.value[0], 150);
 	cr_assert_eq(c.value[1], 400 + 7 * 8 + 100);
 	cr_assert_float_eq(c.value[2], 3.33, 1e-12);
 	cr_assert_float_eq(c.value[3], 3.33 * 2e-3, 1e-15);
-	cr_assert_eq(row[1 * 6], 150);
-	cr_assert_eq(row[4 * 6], 103);
-	cr_assert_float_eq(row[1 * 6 + 2], 2.9, 1e-12);
+	cr_assert_eq(row[1 * MCU_METRICS], 150);
+	cr_assert_eq(row[4 * MCU_METRICS], 103);
+	cr_assert_float_eq(row[1 * MCU_METRICS + 2], 2.9, 1e-12);
 	cr_assert_eq(m.ops->limits(&m, limit), 2);
 	cr_assert_eq(limit[0].metric, 0);
 	cr_assert_eq(limit[0].max, 1024);

@@ -79,6 +79,9 @@ for core in m4 m7 m33; do
 	fi
 	make -C fw1 check-$core >check.txt 2>&1
 	is "on Cortex-$core" "$? $(grep -c 'tiny: 40 of 40 images as expected' check.txt)" "0 1"
+	counted=$(sed -n 's/.*: \([0-9]*\) instructions an image.*/\1/p' check.txt)
+	is "on Cortex-$core: $counted instructions, predicted within 2 %" \
+		"$(awk -v a="$counted" -v b="$(cost instructions)" 'BEGIN { d = (a - b) / a; print d * d <= 0.02 * 0.02 ? "so" : b }')" so
 	is "on Cortex-$core: arena" \
 		"$(arm-none-eabi-nm -S fw1/tiny-$core.elf | awk '$4 == "arena" { print $2 }' | sed 's/^0*//' | tr a-f A-F)" \
 		"$(printf '%X' "$(figure arena_bytes)")"
