@@ -35,12 +35,13 @@ struct report {
 /* ---- images ------------------------------------------------------------------------- */
 
 static struct images fetch(const struct dataset *data, const struct dataset *norm,
-			   struct net_shape shape, struct rng *choose, size_t n, struct arena *a)
+			   struct net_shape shape, struct rng *choose, size_t first, size_t n,
+			   struct arena *a)
 {
 	float *image = ARENA_NEW(a, float, n *net_elements(shape));
 	uint8_t *label = ARENA_NEW(a, uint8_t, n);
 
-	dataset_fetch(data, norm, shape, choose, n, image, label);
+	dataset_fetch(data, norm, shape, choose, first, n, image, label);
 	return (struct images){ n, image, label };
 }
 
@@ -59,7 +60,7 @@ static enum nasc_status make(const struct request *q, const struct dataset *trai
 		return err->code;
 	rng_stream(&choose, q->job.config.seed, RNG_RANGES, q->job.id);
 	r->n_ranges = smaller(train->n, q->n_ranges);
-	ranges = fetch(train, train, r->trained.net.input, &choose, r->n_ranges, a);
+	ranges = fetch(train, train, r->trained.net.input, &choose, 0, r->n_ranges, a);
 	if (quantise(&r->trained, &ranges, q->jobs, a, &r->quantised, err))
 		return err->code;
 	mcu_firmware_plan(&r->trained.net, a, &r->plan);
@@ -86,8 +87,11 @@ static size_t largest_i8(const int8_t *v, size_t n)
 	return best;
 }
 
-static enum nasc_status compare(const struct request *q, const struct images *test,
-				struct report *r, struct arena *a, struct nasc_err *err)
+/* As many at a time: in f32 they are four times as large as their bytes. */
+#define COMPARED 500
+
+static enum nasc_status compare_some(const struct request *q, const struct images *test,
+				     struct report *r, struct arena *a, struct nasc_err *err)
 {
 	size_t classes = r->trained.net.classes;
 	float *logits = ARENA_NEW(a, float, test->n *classes);
@@ -96,7 +100,7 @@ static enum nasc_status compare(const struct request *q, const struct images *te
 	if (trained_run(&r->trained, test, q->jobs, logits, err) ||
 	    quantised_run(&r->quantised, test, q->jobs, out, err))
 		return err->code;
-	r->n_test = test->n;
+	r->n_test += test->n;
 	for (size_t i = 0; i < test->n; i++) {
 		size_t f = largest_f32(logits + i * classes, classes);
 		size_t k = largest_i8(out + i * classes, classes);
@@ -104,6 +108,24 @@ static enum nasc_status compare(const struct request *q, const struct images *te
 		r->right_float += f == test->label[i];
 		r->right_int8 += k == test->label[i];
 		r->equal += f == k;
+	}
+	return NASC_OK;
+}
+
+static enum nasc_status compare(const struct request *q, const struct dataset *test,
+				const struct dataset *norm, struct report *r, struct arena *a,
+				struct nasc_err *err)
+{
+	size_t n = smaller(test->n, q->n_test);
+
+	while (r->n_test < n) {
+		struct arena_mark mark = arena_mark(a);
+		struct images images = fetch(test, norm, r->trained.net.input, NULL, r->n_test,
+					     smaller(n - r->n_test, COMPARED), a);
+
+		if (compare_some(q, &images, r, a, err))
+			return err->code;
+		arena_rewind(a, mark);
 	}
 	return NASC_OK;
 }
@@ -168,18 +190,39 @@ static void write_report(const struct request *q, const struct report *r)
 
 /* ---- the verb --------------------------------------------------------------------------- */
 
-static size_t n_tests(const struct report *r, const struct images *test)
+static enum nasc_status leave_c(const struct request *q, const struct report *r,
+				const struct dataset *test, const struct dataset *norm,
+				const struct normalisation *normalisation, struct arena *a,
+				struct nasc_err *err)
 {
-	size_t most = SELF_TEST_VALUES / net_elements(r->trained.net.input);
+	const struct network *net = &r->trained.net;
+	size_t most = SELF_TEST_VALUES / net_elements(net->input);
+	struct images images;
+	char text[256];
+	int8_t *out;
 
 	most = most < 1 ? 1 : most > SELF_TESTS ? SELF_TESTS : most;
-	return test->n < most ? test->n : most;
+	images = fetch(test, norm, net->input, NULL, 0, smaller(r->n_test, (long)most), a);
+	out = ARENA_NEW(a, int8_t, images.n * net->classes);
+	if (quantised_run(&r->quantised, &images, q->jobs, out, err))
+		return err->code;
+	about(q, r, text, sizeof text);
+	return export_c(&(struct export_c){ .network = &r->quantised,
+					    .plan = &r->plan,
+					    .norm = *normalisation,
+					    .name = q->name,
+					    .about = text,
+					    .test = images.image,
+					    .expected = out,
+					    .n_tests = images.n },
+			q->out, err);
 }
 
 static enum nasc_status leave(const struct request *q, const struct report *r,
-			      const struct images *test, struct nasc_err *err)
+			      const struct dataset *test, const struct dataset *train,
+			      struct arena *a, struct nasc_err *err)
 {
-	char text[256];
+	const struct normalisation norm = { train->mean, train->std, train->pixel == PIXEL_U8 };
 
 	switch (q->format) {
 	case ONNX:
@@ -187,27 +230,10 @@ static enum nasc_status leave(const struct request *q, const struct report *r,
 	case ONNX_INT8:
 		return export_onnx_int8(&r->quantised, q->out, err);
 	case JSON:
-		return export_json(&r->quantised, q->out, err);
+		return export_json(&r->quantised, &norm, q->out, err);
 	default:
-		about(q, r, text, sizeof text);
-		return export_c(&(struct export_c){ .network = &r->quantised,
-						    .plan = &r->plan,
-						    .name = q->name,
-						    .about = text,
-						    .test = test->image,
-						    .n_tests = n_tests(r, test) },
-				q->out, err);
+		return leave_c(q, r, test, train, &norm, a, err);
 	}
-}
-
-static bool is_identifier(const char *name)
-{
-	size_t n = strlen(name);
-
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)name[i]) && name[i] != '_')
-			return false;
-	return n > 0 && n <= 64 && !isdigit((unsigned char)name[0]);
 }
 
 static enum nasc_status read_options(const struct cmd_args *a, struct request *q,
@@ -233,10 +259,10 @@ static enum nasc_status read_options(const struct cmd_args *a, struct request *q
 				 "--format: '%.40s' is none, known are c, onnx, onnx-int8, json",
 				 format);
 	q->format = (enum format)i;
-	if (!is_identifier(q->name))
+	if (!export_c_name(q->name))
 		return nasc_fail(err, NASC_USAGE,
 				 "--name: '%.80s' is no name in C of at most 64 letters, digits "
-				 "and _",
+				 "and _, or one of nasc's own (nasc_..., board)",
 				 q->name);
 	return cmd_jobs(a, &q->jobs, err) ||
 			       cmd_integer(a, "ranges", 1, 1000000, 512, &q->n_ranges, err) ||
@@ -251,19 +277,15 @@ static enum nasc_status run_export(const struct cmd_args *a, struct arena *arena
 	struct request q = { 0 };
 	struct report r = { 0 };
 	struct dataset train, test;
-	struct images images;
 
 	if (read_options(a, &q, err) || cmd_find_job(a, arena, &q.job, err))
 		return err->code;
 	if (dataset_open_train(&q.job.config.data, q.job.config.seed, arena, &train, NULL, err) ||
 	    dataset_open_test(&q.job.config.data, &train, arena, &test, err))
 		return nasc_wrap(err, "data");
-	if (dataset_check_network(&train, &q.job.net, err))
+	if (dataset_check_network(&train, &q.job.net, err) || make(&q, &train, &r, arena, err))
 		return err->code;
-	if (make(&q, &train, &r, arena, err))
-		return err->code;
-	images = fetch(&test, &train, r.trained.net.input, NULL, smaller(test.n, q.n_test), arena);
-	if (compare(&q, &images, &r, arena, err) || leave(&q, &r, &images, err))
+	if (compare(&q, &test, &train, &r, arena, err) || leave(&q, &r, &test, &train, arena, err))
 		return err->code;
 	if (cmd_flag(a, "json"))
 		write_report(&q, &r);

@@ -334,14 +334,17 @@ void batch_fetch(const struct batch *b, size_t first, size_t n, float *image, ui
 }
 
 void dataset_fetch(const struct dataset *data, const struct dataset *norm, struct net_shape shape,
-		   struct rng *choose, size_t n, float *image, uint8_t *label)
+		   struct rng *choose, size_t first, size_t n, float *image, uint8_t *label)
 {
 	struct arena a = { 0 };
 	struct batch b;
 
 	batch_open(&b, data, norm, shape, &a);
 	if (choose)
-		batch_choose(&b, n, choose);
-	batch_fetch(&b, 0, n, image, label);
+		batch_choose(&b, first + n, choose);
+	for (size_t i = 0; i < n; i++, image += net_elements(shape)) {
+		label[i] = data->label[b.order[first + i]];
+		moved(&b, b.order[first + i], &b.view[first + i], image); /* by nothing */
+	}
 	arena_free(&a);
 }

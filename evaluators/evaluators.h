@@ -55,11 +55,12 @@ enum nasc_status dataset_check_channels(const struct dataset *data, const struct
 					struct nasc_err *err);
 enum nasc_status dataset_check_network(const struct dataset *data, const struct network *net,
 				       struct nasc_err *err);
-/* @n of its images, at most all, as networks are trained on them: resized to @shape, normalised by
- * @norm, f32 [n][h][w][c]. Those that @choose draws; NULL: the first. */
+/* @n of its images as networks are trained on them: resized to @shape, normalised by @norm, f32
+ * [n][h][w][c]. Of all of them in the order that @choose draws (NULL: as they lie) those from
+ * @first on. */
 struct rng;
 void dataset_fetch(const struct dataset *data, const struct dataset *norm, struct net_shape shape,
-		   struct rng *choose, size_t n, float *image, uint8_t *label);
+		   struct rng *choose, size_t first, size_t n, float *image, uint8_t *label);
 /* Shape and classes only, from the headers: for `nasc space` and `nasc check`. */
 enum nasc_status dataset_peek(const struct data_cfg *cfg, struct net_shape *shape,
 			      uint32_t *classes, struct nasc_err *err);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "execute.h"
+#include "export.h"
 #include "file.h"
 
 /* ---- constants ---------------------------------------------------------------------- */
@@ -202,32 +202,56 @@ static void write_upper(FILE *fp, const char *name)
 		putc(toupper((unsigned char)*name), fp);
 }
 
-static void write_define(FILE *fp, const char *name, const char *what, const char *value)
+/* Its value is the caller's. */
+static void define(FILE *fp, const char *name, const char *what)
 {
 	fputs("#define ", fp);
 	write_upper(fp, name);
-	fprintf(fp, "_%s %s\n", what, value);
+	fprintf(fp, "_%s ", what);
 }
 
 static void define_u64(FILE *fp, const char *name, const char *what, uint64_t value)
 {
-	char text[24];
+	define(fp, name, what);
+	fprintf(fp, "%" PRIu64 "\n", value);
+}
 
-	snprintf(text, sizeof text, "%" PRIu64, value);
-	write_define(fp, name, what, text);
+/* As a constant of type float. */
+static void write_float(FILE *fp, float v)
+{
+	char text[40];
+
+	snprintf(text, sizeof text, "%.9g", (double)v);
+	fprintf(fp, "%s%s", text, strpbrk(text, ".e") ? "f" : ".0f");
+}
+
+static void define_floats(FILE *fp, const char *name, const char *what, const float *v, size_t n)
+{
+	define(fp, name, what);
+	putc('{', fp);
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? "," : "", fp);
+		fputs(i % 6 || n <= 6 ? " " : " \\\n\t", fp);
+		write_float(fp, v[i]);
+	}
+	fputs(" }\n", fp);
 }
 
 static void define_unit(FILE *fp, const char *name, const char *scale, const char *zero,
 			const struct quantised_op *o)
 {
-	char text[40];
+	define(fp, name, scale);
+	write_float(fp, o->scale);
+	putc('\n', fp);
+	define(fp, name, zero);
+	fprintf(fp, "(%" PRId32 ")\n", o->zero);
+}
 
-	snprintf(text, sizeof text, "%.9gf", (double)o->scale);
-	if (!strpbrk(text, ".e"))
-		snprintf(text, sizeof text, "%.1ff", (double)o->scale);
-	write_define(fp, name, scale, text);
-	snprintf(text, sizeof text, "(%" PRId32 ")", o->zero);
-	write_define(fp, name, zero, text);
+/* In a comment: nothing in it can end it. */
+static void write_comment(FILE *fp, const char *text)
+{
+	for (; *text; text++)
+		putc(*text == '*' || iscntrl((unsigned char)*text) ? '?' : *text, fp);
 }
 
 static uint64_t constant_bytes(const struct network *net)
@@ -249,28 +273,37 @@ static void write_header(const struct export_c *e, FILE *fp, struct arena *a)
 	write_upper(fp, name);
 	fputs("_H\n#define ", fp);
 	write_upper(fp, name);
-	fprintf(fp, "_H\n#include <stdint.h>\n\n/* Made by nasc: %s. */\n\n", e->about);
+	fputs("_H\n#include <stdint.h>\n\n/* Made by nasc: ", fp);
+	write_comment(fp, e->about);
+	fputs(". */\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", fp);
 	define_u64(fp, name, "INPUT_HEIGHT", net->input.h);
 	define_u64(fp, name, "INPUT_WIDTH", net->input.w);
 	define_u64(fp, name, "INPUT_CHANNELS", net->input.c);
 	define_u64(fp, name, "INPUTS", net_elements(net->input));
 	define_u64(fp, name, "OUTPUTS", net->classes);
+	fprintf(fp,
+		"\n/* A value v of channel c that the network reads is (x - INPUT_MEAN[c]) / "
+		"INPUT_STD[c],\n * x %s. */\n",
+		e->norm.bytes ? "a byte of the image divided by 255"
+			      : "a number as in the training images");
+	define_floats(fp, name, "INPUT_MEAN", e->norm.mean, net->input.c);
+	define_floats(fp, name, "INPUT_STD", e->norm.std, net->input.c);
 	fputs("\n/* A value v is stored as round(v / SCALE) + ZERO, within [-128, 127]. */\n", fp);
 	define_unit(fp, name, "INPUT_SCALE", "INPUT_ZERO", &e->network->op[0]);
 	define_unit(fp, name, "OUTPUT_SCALE", "OUTPUT_ZERO", &e->network->op[net->n_ops - 1]);
-	fputs("\n/* Bytes of RAM for all maps, and of constants in flash; code and stack are not "
-	      "in "
-	      "them. */\n",
+	fputs("\n/* Bytes of RAM for all maps, and of constants in flash, without code and stack. "
+	      "*/\n",
 	      fp);
 	define_u64(fp, name, "ARENA_BYTES", e->plan->arena_bytes);
 	define_u64(fp, name, "CONSTANT_BYTES", constant_bytes(net));
 	fprintf(fp,
 		"\n/* Where the input lies in RAM, [height][width][channels]: filled here it is "
-		"not "
-		"copied. */\nint8_t *%s_input(void);\n\n"
+		"not\n * copied. Other maps take its place while the network runs. */\n"
+		"int8_t *%s_input(void);\n\n"
 		"/* Outputs of one input. Returns the index of the largest. One call at a time: "
-		"maps are static. */\n"
-		"int %s_run(const int8_t *in, int8_t *out);\n#endif\n",
+		"maps\n * are static. */\n"
+		"int %s_run(const int8_t *in, int8_t *out);\n\n"
+		"#ifdef __cplusplus\n}\n#endif\n#endif\n",
 		name, name);
 }
 
@@ -304,11 +337,8 @@ static void write_source(const struct export_c *e, FILE *fp, struct arena *a)
 static void write_test(const struct export_c *e, FILE *fp, struct arena *a)
 {
 	size_t n_in = net_elements(e->network->net.input), n_out = e->network->net.classes;
-	int8_t *in = ARENA_NEW(a, int8_t, n_in), *out = ARENA_NEW(a, int8_t, n_out * e->n_tests);
-	const struct images images = { e->n_tests, e->test, NULL };
-	struct nasc_err err = { 0 };
+	int8_t *in = ARENA_NEW(a, int8_t, n_in);
 
-	quantised_run(e->network, &images, 1, out, &err);
 	fprintf(fp,
 		"/* The network on %zu images, against what nasc calculated by other code. */\n"
 		"#include <stdio.h>\n#include <string.h>\n\n#include \"%s.h\"\n"
@@ -324,7 +354,7 @@ static void write_test(const struct export_c *e, FILE *fp, struct arena *a)
 	fprintf(fp, "\n};\nstatic const int8_t expected[IMAGES][%zu] = {", n_out);
 	for (size_t i = 0; i < e->n_tests; i++) {
 		fputs("\n\t{", fp);
-		write_bytes(fp, out + i * n_out, n_out);
+		write_bytes(fp, e->expected + i * n_out, n_out);
 		fputs(" },", fp);
 	}
 	fprintf(fp,
@@ -377,18 +407,25 @@ static void write_makefile(const struct export_c *e, FILE *fp, struct arena *a)
 		e->name);
 }
 
+static enum nasc_status begin(struct file_out *f, const char *folder, const char *stem,
+			      const char *suffix, struct nasc_err *err)
+{
+	char path[4096];
+
+	if ((size_t)snprintf(path, sizeof path, "%s/%s%s", folder, stem, suffix) >= sizeof path)
+		return nasc_fail(err, NASC_USAGE, "%.80s...: the path is too long", folder);
+	return file_begin(f, path, err);
+}
+
 typedef void write_fn(const struct export_c *e, FILE *fp, struct arena *a);
 
 static enum nasc_status write_file(const struct export_c *e, const char *folder, const char *stem,
 				   const char *suffix, write_fn *write, struct arena *a,
 				   struct nasc_err *err)
 {
-	char path[4096];
 	struct file_out f = { 0 };
 
-	if ((size_t)snprintf(path, sizeof path, "%s/%s%s", folder, stem, suffix) >= sizeof path)
-		return nasc_fail(err, NASC_USAGE, "%.80s...: the path is too long", folder);
-	if (file_begin(&f, path, err))
+	if (begin(&f, folder, stem, suffix, err))
 		return err->code;
 	write(e, f.fp, a);
 	return file_commit(&f, err);
@@ -396,19 +433,27 @@ static enum nasc_status write_file(const struct export_c *e, const char *folder,
 
 static enum nasc_status copy_sources(const char *folder, struct nasc_err *err)
 {
-	char path[4096];
-
 	for (size_t i = 0; i < n_firmware_files; i++) {
 		struct file_out f = { 0 };
 
-		snprintf(path, sizeof path, "%s/%s", folder, firmware_files[i].name);
-		if (file_begin(&f, path, err))
+		if (begin(&f, folder, firmware_files[i].name, "", err))
 			return err->code;
 		fputs(firmware_files[i].text, f.fp);
 		if (file_commit(&f, err))
 			return err->code;
 	}
 	return NASC_OK;
+}
+
+bool export_c_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)name[i]) && name[i] != '_')
+			return false;
+	return n > 0 && n <= 64 && !isdigit((unsigned char)name[0]) &&
+	       strncmp(name, "nasc_", 5) != 0 && strcmp(name, "board") != 0;
 }
 
 enum nasc_status export_c(const struct export_c *e, const char *folder, struct nasc_err *err)

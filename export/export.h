@@ -1,5 +1,6 @@
 #ifndef NASC_EXPORT_H
 #define NASC_EXPORT_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -82,6 +83,13 @@ void quantised_input(const struct quantised *q, const float *image, int8_t *out)
 enum nasc_status quantised_run(const struct quantised *q, const struct images *images,
 			       unsigned threads, int8_t *out, struct nasc_err *err);
 
+/* How images became what the network reads: (x - mean) / std by channel, x of bytes the byte
+ * divided by 255. */
+struct normalisation {
+	const float *mean, *std;
+	bool bytes;
+};
+
 /* ---- writers -------------------------------------------------------------------- */
 
 /* C99 without allocation, in a folder: NAME.h and NAME.c, nasc's kernels, a self-test with images
@@ -89,11 +97,15 @@ enum nasc_status quantised_run(const struct quantised *q, const struct images *i
 struct export_c {
 	const struct quantised *network;
 	const struct firmware_plan *plan; /* of network->net */
-	const char *name;		  /* a C identifier, at most 64 bytes */
-	const char *about;		  /* a line for the head of the header */
-	const float *test;		  /* images of the self-test, as struct images has them */
+	struct normalisation norm;
+	const char *name;	/* a C identifier, at most 64 bytes; export_c_name() */
+	const char *about;	/* a line for the head of the header */
+	const float *test;	/* images of the self-test, as struct images has them */
+	const int8_t *expected; /* and what quantised_run() makes of them */
 	size_t n_tests;
 };
+/* Whether @name can be a network's in C: none that the kernels' files or the boards' have. */
+bool export_c_name(const char *name);
 /* @folder is made where it is missing; files of these names in it are replaced. */
 enum nasc_status export_c(const struct export_c *e, const char *folder, struct nasc_err *err);
 
@@ -103,6 +115,7 @@ enum nasc_status export_onnx_float(const struct trained *t, const char *path, st
 enum nasc_status export_onnx_int8(const struct quantised *q, const char *path,
 				  struct nasc_err *err);
 
-/* Network, scales, weights and biases as JSON: docs/int8.schema.json, "version": 1. */
-enum nasc_status export_json(const struct quantised *q, const char *path, struct nasc_err *err);
+/* Network, normalisation, scales, weights and biases as JSON, "version": 1: docs/export.md. */
+enum nasc_status export_json(const struct quantised *q, const struct normalisation *norm,
+			     const char *path, struct nasc_err *err);
 #endif

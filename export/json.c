@@ -1,4 +1,4 @@
-#include "execute.h"
+#include "export.h"
 #include "file.h"
 #include "json.h"
 
@@ -42,7 +42,18 @@ static void write_op(const struct quantised *q, size_t op, struct json_writer *w
 	json_end(w);
 }
 
-enum nasc_status export_json(const struct quantised *q, const char *path, struct nasc_err *err)
+static void write_normalisation(const struct normalisation *norm, size_t channels,
+				struct json_writer *w)
+{
+	json_object(w, "normalisation");
+	json_real(w, "divide_by", norm->bytes ? 255 : 1);
+	write_reals(w, "mean", norm->mean, channels);
+	write_reals(w, "std", norm->std, channels);
+	json_end(w);
+}
+
+enum nasc_status export_json(const struct quantised *q, const struct normalisation *norm,
+			     const char *path, struct nasc_err *err)
 {
 	struct file_out f = { 0 };
 	struct json_writer w;
@@ -53,6 +64,7 @@ enum nasc_status export_json(const struct quantised *q, const char *path, struct
 	json_object(&w, NULL);
 	json_int(&w, "version", 1);
 	network_write_json(&q->net, &w, "network");
+	write_normalisation(norm, q->net.input.c, &w);
 	json_list(&w, "int8");
 	for (size_t i = 0; i < q->net.n_ops; i++)
 		write_op(q, i, &w);

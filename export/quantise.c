@@ -23,6 +23,8 @@ static void observe(void *ctx, unsigned worker, size_t image, size_t op, const f
 	for (uint64_t i = 0; i < net_elements(r->net->op[op].out); i++) {
 		range->low = map[i] < range->low ? map[i] : range->low;
 		range->high = map[i] > range->high ? map[i] : range->high;
+		if (isnan(map[i]))
+			range->high = INFINITY; /* a comparison passes it over */
 	}
 }
 

@@ -44,7 +44,7 @@ static struct images fetch(struct arena *a, const struct dataset *d, const struc
 {
 	float *image = ARENA_NEW(a, float, d->n * 64);
 
-	dataset_fetch(d, norm, d->shape, NULL, d->n, image, ARENA_NEW(a, uint8_t, d->n));
+	dataset_fetch(d, norm, d->shape, NULL, 0, d->n, image, ARENA_NEW(a, uint8_t, d->n));
 	return (struct images){ d->n, image, d->label };
 }
 
@@ -352,6 +352,27 @@ Test(export, one_dense_layer_by_hand)
 	cr_expect_eq(out[0], -128);
 	cr_expect_eq(out[1], (155 * 127 + 100 * 64 + 3175) * 2 / 381 - 26);
 	cr_expect_eq(out[2], 7);
+	arena_free(&a);
+}
+
+/* Infinity less infinity, which no range shows. */
+Test(export, outputs_that_are_no_numbers_are_refused)
+{
+	float weights[] = { 3e38f, -3e38f };
+	const float image[] = { 100, 100 };
+	const struct images images = { 1, image, NULL };
+	struct arena a = { 0 };
+	struct nasc_err err = { 0 };
+	struct trained_op ops[2] = { { 0 }, { weights, NULL } };
+	struct trained t = { .op = ops };
+	struct quantised q;
+
+	network_init(&t.net, &a, (struct net_shape){ 1, 1, 2 });
+	network_dense(&t.net, 0, 1, false);
+	cr_assert_eq(network_infer(&t.net, &err), NASC_OK);
+	cr_expect_eq(quantise(&t, &images, 1, &a, &q, &err), NASC_FAIL);
+	cr_expect(strstr(err.msg, "operator 1 (dense): its outputs are not finite") != NULL, "%s",
+		  err.msg);
 	arena_free(&a);
 }
 

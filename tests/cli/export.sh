@@ -66,6 +66,35 @@ is "constants as predicted" \
 		while read -r hex; do printf '%d\n' "0x$hex"; done | awk '{ n += $1 } END { print n }')" \
 	"$(figure constant_bytes)"
 
+# An application in C++, of a network whose path would end the comment that names it.
+mkdir 'x*'
+cp net.json 'x*/net.json'
+"$nasc" export 'x*/net.json' --config config.yaml --weights w -o fw4 >out 2>err
+if command -v "${CXX:-c++}" >/dev/null; then
+	cat >application.cc <<'C'
+#include "network.h"
+static const float mean[] = NETWORK_INPUT_MEAN, deviation[] = NETWORK_INPUT_STD;
+#include <cstdio>
+int main()
+{
+	signed char out[NETWORK_OUTPUTS];
+
+	std::printf("%.5f %.5f\n", mean[0], deviation[0]);
+	return network_run(network_input(), out) > NETWORK_OUTPUTS;
+}
+C
+	for source in network nasc_kernels nasc_layers nasc_depthwise; do
+		"${CC:-cc}" -std=c99 -c fw4/$source.c -o $source.o
+	done
+	"${CXX:-c++}" -Wall -Wextra -Werror -Ifw4 application.cc ./network.o nasc_*.o -o application 2>err
+	is "in C++, with mean and deviation of the images" "$(./application) $(cat err)" \
+		"$(od -An -v -tu1 images/body | awk '
+			{ for (i = 1; i <= NF; i++) { s += $i; q += $i * $i; n++ } }
+			END { m = s / n; printf "%.5f %.5f", m / 255, sqrt(q / n - m * m) / 255 }') "
+else
+	skip "in C++, with mean and deviation of the images" "no C++ compiler"
+fi
+
 # What nasc cost says of this runtime is what was exported.
 "$nasc" cost net.json --target stm32l4r5-nasc --json >cost.json 2>err
 cost() { tr -d ' \n' <cost.json | grep -o "\"$1\":{\"value\":[0-9]*" | grep -o '[0-9]*$'; }
@@ -118,6 +147,7 @@ fault "no weights" 2 'nasc train net.json --save' --config config.yaml -o x
 fault "no place" 2 '--out is missing' --config config.yaml --weights w
 fault "a format that is none" 2 'known are c, onnx' --config config.yaml --weights w -o x --format tflite
 fault "a name that is none in C" 2 "no name in C" --config config.yaml --weights w -o x --name 3d
+fault "a name of the kernels' files" 2 "nasc's own" --config config.yaml --weights w -o x --name nasc_layers
 fault "weights that are none" 4 'net.json: not a weights file' --config config.yaml --weights net.json -o x
 head -c 3000 w >short
 fault "weights cut short" 4 'short: ' --config config.yaml --weights short -o x
