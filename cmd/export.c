@@ -58,6 +58,8 @@ static enum nasc_status make(const struct request *q, const struct dataset *trai
 
 	if (trained_load(q->weights, &q->job.net, a, &r->trained, err))
 		return err->code;
+	if (q->format == ONNX)
+		return NASC_OK;
 	rng_stream(&choose, q->job.config.seed, RNG_RANGES, q->job.id);
 	r->n_ranges = smaller(train->n, q->n_ranges);
 	ranges = fetch(train, train, r->trained.net.input, &choose, 0, r->n_ranges, a);
@@ -98,7 +100,7 @@ static enum nasc_status compare_some(const struct request *q, const struct image
 	int8_t *out = ARENA_NEW(a, int8_t, test->n * classes);
 
 	if (trained_run(&r->trained, test, q->jobs, logits, err) ||
-	    quantised_run(&r->quantised, test, q->jobs, out, err))
+	    (q->format != ONNX && quantised_run(&r->quantised, test, q->jobs, out, err)))
 		return err->code;
 	r->n_test += test->n;
 	for (size_t i = 0; i < test->n; i++) {
@@ -151,10 +153,14 @@ static void print_report(const struct request *q, const struct report *r)
 	printf("network %s: %s parameters, %s MACs\n", q->job.what,
 	       unit_format((double)network_params(&q->job.net), UNIT_NONE, params, sizeof params),
 	       unit_format((double)network_macs(&q->job.net), UNIT_NONE, macs, sizeof macs));
-	printf("test accuracy %.2f %% in f32, %.2f %% in int8 (%zu images; the same answer on %.2f "
-	       "%%; ranges of %zu training images)\n",
-	       100 * part(r->right_float, r->n_test), 100 * part(r->right_int8, r->n_test),
-	       r->n_test, 100 * part(r->equal, r->n_test), r->n_ranges);
+	printf("test accuracy %.2f %% in f32", 100 * part(r->right_float, r->n_test));
+	if (q->format == ONNX)
+		printf(" (%zu images)\n", r->n_test);
+	else
+		printf(", %.2f %% in int8 (%zu images; the same answer on %.2f %%; ranges of %zu "
+		       "training images)\n",
+		       100 * part(r->right_int8, r->n_test), r->n_test,
+		       100 * part(r->equal, r->n_test), r->n_ranges);
 	if (q->format == C)
 		printf("arena %s of RAM, constants %s of flash\n",
 		       unit_format((double)r->plan.arena_bytes, UNIT_BYTE, arena, sizeof arena),
@@ -179,12 +185,14 @@ static void write_report(const struct request *q, const struct report *r)
 	json_u64(&w, "params", network_params(&q->job.net));
 	json_u64(&w, "macs", network_macs(&q->job.net));
 	json_u64(&w, "test_images", r->n_test);
-	json_u64(&w, "range_images", r->n_ranges);
 	json_real(&w, "test_accuracy", part(r->right_float, r->n_test));
-	json_real(&w, "test_accuracy_int8", part(r->right_int8, r->n_test));
-	json_real(&w, "same_answer", part(r->equal, r->n_test));
-	json_u64(&w, "arena_bytes", r->plan.arena_bytes);
-	json_u64(&w, "constant_bytes", r->constant_bytes);
+	if (q->format != ONNX) {
+		json_u64(&w, "range_images", r->n_ranges);
+		json_real(&w, "test_accuracy_int8", part(r->right_int8, r->n_test));
+		json_real(&w, "same_answer", part(r->equal, r->n_test));
+		json_u64(&w, "arena_bytes", r->plan.arena_bytes);
+		json_u64(&w, "constant_bytes", r->constant_bytes);
+	}
 	json_end(&w);
 }
 
@@ -249,7 +257,7 @@ static enum nasc_status read_options(const struct cmd_args *a, struct request *q
 		return nasc_fail(err, NASC_USAGE,
 				 "--weights FILE is missing: nasc train %s --save FILE writes it",
 				 a->positional[0]);
-	if (!q->out)
+	if (!q->out || !q->out[0])
 		return nasc_fail(err, NASC_USAGE,
 				 "--out is missing: a folder for --format c, else a file");
 	while (format && formats[i] && strcmp(format, formats[i]) != 0)
@@ -322,9 +330,9 @@ const struct cmd cmd_export = {
 	.args = "RESULTS.json --id N --weights FILE --out PATH",
 	.summary = "a trained network as firmware in C, as ONNX or as JSON",
 	.details =
-		"Quantises the trained network to int8 (weights by channel, activations by the\n"
-		"ranges they have on some training images), measures it on the test images beside\n"
-		"the original, and writes it:\n"
+		"Quantises the trained network to int8 (but for onnx; weights by channel,\n"
+		"activations by the ranges they have on some training images), measures it on the\n"
+		"test images beside the original, and writes it:\n"
 		"  c          C99 without allocation, with nasc's kernels and a self-test\n"
 		"  onnx       as trained, in f32\n"
 		"  onnx-int8  quantised, with QuantizeLinear and DequantizeLinear\n"

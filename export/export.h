@@ -24,6 +24,8 @@ struct trained_op {
 struct trained {
 	struct network net; /* folded, inferred; without a softmax at its end */
 	struct trained_op *op;
+	/* [n_ops] operator of the network that was trained, for messages; NULL: the same */
+	const uint32_t *origin;
 };
 /* Read the @n bytes of a weights file of train_network(), the format described there, and fold.
  * @net: the network that it must be of; NULL: whichever it is of. NASC_DATA: not such a file, cut

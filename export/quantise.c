@@ -66,6 +66,12 @@ struct making {
 	size_t op;
 };
 
+/* The operator's number for messages. */
+static size_t number(const struct making *m)
+{
+	return m->t->origin ? m->t->origin[m->op] : m->op;
+}
+
 static const struct quantised_op *input(const struct making *m, uint32_t k)
 {
 	return &m->q->op[network_inputs(&m->t->net, m->op)[k]];
@@ -148,7 +154,7 @@ static enum nasc_status quantise_products(const struct making *m, struct nasc_er
 			return nasc_fail(err, NASC_FAIL,
 					 "operator %zu (%s): weights or outputs of channel %u are "
 					 "beyond what f32 holds",
-					 m->op, net_kind_name(o->kind), c);
+					 number(m), net_kind_name(o->kind), c);
 		scale = (double)q->weight_scale[c];
 		for (uint64_t k = 0; k < n; k++) {
 			double w = round((double)t->weights[k * channels + c] / scale);
@@ -164,7 +170,7 @@ static enum nasc_status quantise_products(const struct making *m, struct nasc_er
 					 "operator %zu (%s): channel %u cannot be calculated in 32 "
 					 "bits: its bias is too large for its outputs, or it has "
 					 "too many inputs",
-					 m->op, net_kind_name(o->kind), c);
+					 number(m), net_kind_name(o->kind), c);
 	}
 	return NASC_OK;
 }
@@ -211,7 +217,7 @@ static enum nasc_status quantise_mean(const struct making *m, struct nasc_err *e
 		    !requant((double)x->scale / ((double)q->scale * parts), -x->zero * parts,
 			     q->zero, 128 * parts, &q->requant[i]))
 			return nasc_fail(err, NASC_FAIL,
-					 "operator %zu (%s): too many cells for 32 bits", m->op,
+					 "operator %zu (%s): too many cells for 32 bits", number(m),
 					 net_kind_name(m->t->net.op[m->op].kind));
 	}
 	return NASC_OK;
@@ -248,7 +254,7 @@ static enum nasc_status too_large(const struct making *m, double ratio, struct n
 	return nasc_fail(err, NASC_FAIL,
 			 "operator %zu (%s): a unit of its inputs is %g units of its output, "
 			 "int8 is too coarse for it",
-			 m->op, net_kind_name(m->t->net.op[m->op].kind), ratio);
+			 number(m), net_kind_name(m->t->net.op[m->op].kind), ratio);
 }
 
 /* Of an addition: one constant for all inputs. */
@@ -341,10 +347,10 @@ static enum nasc_status quantise_op(const struct making *m, struct nasc_err *err
 
 	if (!isfinite(m->range.low) || !isfinite(m->range.high))
 		return nasc_fail(err, NASC_FAIL, "operator %zu (%s): its outputs are not finite",
-				 m->op, net_kind_name(o->kind));
+				 number(m), net_kind_name(o->kind));
 	if (refusal)
 		return nasc_fail(err, NASC_FAIL,
-				 "operator %zu (%s): %s: there is no int8 kernel for it", m->op,
+				 "operator %zu (%s): %s: there is no int8 kernel for it", number(m),
 				 net_kind_name(o->kind), refusal);
 	switch (o->kind) {
 	case NET_INPUT:

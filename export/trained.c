@@ -236,7 +236,7 @@ static bool all_finite(const float *v, uint64_t n)
 static enum nasc_status fold(const struct tensors *t, const struct network *net, struct arena *a,
 			     struct trained *out, struct nasc_err *err)
 {
-	uint32_t *index = ARENA_NEW(a, uint32_t, net->n_ops), *source;
+	uint32_t *index = ARENA_NEW(a, uint32_t, net->n_ops), *source, *origin;
 	struct network used;
 
 	strip(net, a, &used, index);
@@ -252,6 +252,9 @@ static enum nasc_status fold(const struct tensors *t, const struct network *net,
 	source = ARENA_NEW(a, uint32_t, used.n_ops);
 	network_fold(&used, a, &out->net, source);
 	out->op = ARENA_NEW(a, struct trained_op, out->net.n_ops);
+	out->origin = origin = ARENA_NEW(a, uint32_t, out->net.n_ops);
+	for (uint32_t i = (uint32_t)used.n_ops; i-- > 0;) /* of those folded together the first */
+		origin[source[i]] = index[i];
 	for (uint32_t i = 1; i < used.n_ops; i++)
 		if (take(t, &used, i, index[i], out, source[i], a, err))
 			return err->code;
@@ -265,7 +268,7 @@ static enum nasc_status fold(const struct tensors *t, const struct network *net,
 			return nasc_fail(err, NASC_DATA,
 					 "operator %" PRIu32
 					 ": with its batch norm folded in, not finite",
-					 i);
+					 origin[i]);
 	}
 	return NASC_OK;
 }

@@ -146,7 +146,7 @@ static float normal(struct rng *r, double spread)
 
 static struct trained random_weights(const struct network *net, struct rng *r)
 {
-	struct trained t = { *net, ARENA_NEW(&arena, struct trained_op, net->n_ops) };
+	struct trained t = { .net = *net, .op = ARENA_NEW(&arena, struct trained_op, net->n_ops) };
 
 	for (size_t i = 0; i < net->n_ops; i++) {
 		const struct net_op *o = &net->op[i];

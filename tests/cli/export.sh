@@ -136,6 +136,18 @@ done
 is "json: exit code" "$? $(cat err)" "0 "
 is "json: the network is one that nasc reads" "$(grep -c '"int8":\[' int8.json)" 1
 
+# As trained, without int8: of operators too that have no int8 kernel.
+sed 's/"channels": 6, "kernel": 3/"channels": 6, "kernel": 3, "groups": 2/' net.json >grouped.json
+"$nasc" train grouped.json --config config.yaml --epochs 1 --save grouped.w >train.txt 2>err
+"$nasc" export grouped.json --config config.yaml --weights grouped.w -o x >out 2>err
+is "a grouped convolution in int8" "$? $(cat err)" \
+	"1 nasc: operator 15 (conv2d): a grouped convolution: there is no int8 kernel for it"
+"$nasc" export grouped.json --config config.yaml --weights grouped.w --format onnx -o grouped.onnx >out 2>err
+is "and in f32" "$? $(cat err) $(grep -c int8 out)" "0  0"
+is "is what was trained" "$(sed -n 's/test accuracy \([0-9.]*\) .*/\1/p' out)" \
+	"$(sed -n 's/test accuracy \([0-9.]*\) .*/\1/p' train.txt)"
+is "a file that nasc reads" "$("$nasc" cost grouped.onnx 2>err | grep -c params)" 1
+
 # The user's faults.
 fault() { # WHAT CODE MESSAGE ARGS...
 	what=$1 code=$2 message=$3
@@ -144,6 +156,7 @@ fault() { # WHAT CODE MESSAGE ARGS...
 	is "$what" "$? $(grep -c -- "$message" err) $(wc -l <err)" "$code 1 1"
 }
 fault "no weights" 2 'nasc train net.json --save' --config config.yaml -o x
+fault "a place without a name" 2 '--out is missing' --config config.yaml --weights w -o ''
 fault "no place" 2 '--out is missing' --config config.yaml --weights w
 fault "a format that is none" 2 'known are c, onnx' --config config.yaml --weights w -o x --format tflite
 fault "a name that is none in C" 2 "no name in C" --config config.yaml --weights w -o x --name 3d
