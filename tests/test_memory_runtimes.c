@@ -100,11 +100,12 @@ Test(memory_runtimes, pads_are_tensors_where_they_run)
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 /* Operators over 4x4 maps of random width, each reading one or two of the five before it. */
-static void random_network(struct network *net, struct arena *a, struct rng *r)
+/* Over images of @side x @side. */
+static void random_network(struct network *net, struct arena *a, struct rng *r, uint32_t side)
 {
 	uint32_t n = (uint32_t)rng_between(r, 3, 24);
 
-	network_init(net, a, (struct net_shape){ 4, 4, (uint32_t)rng_between(r, 1, 8) });
+	network_init(net, a, (struct net_shape){ side, side, (uint32_t)rng_between(r, 1, 8) });
 	for (uint32_t i = 1; i < n; i++) {
 		uint32_t back = i < 5 ? i : 5;
 		uint32_t in[2] = { i - 1 - (uint32_t)rng_below(r, back),
@@ -186,7 +187,7 @@ Test(memory_runtimes, tflm_equals_the_rule_on_random_graphs)
 		struct network net, folded;
 		struct mcu_memory m;
 
-		random_network(&net, &a, &r);
+		random_network(&net, &a, &r, 4);
 		plan(&net, MCU_TFLM, &a, &folded, &m);
 		cr_assert_eq(m.peak_bytes, greedy_again(m.buffer, m.n_buffers), "graph %d", k);
 		arena_rewind(&a, mark);
@@ -236,7 +237,7 @@ Test(memory_runtimes, addresses_do_not_collide)
 		struct mcu_memory m;
 		uint64_t arena;
 
-		random_network(&net, &a, &r);
+		random_network(&net, &a, &r, 4);
 		network_fold(&net, &a, &folded, NULL);
 		mcu_memory_plan(&folded, &rules, &a, &m);
 		arena = mcu_memory_place(&folded, &rules, &m, &a);
@@ -315,7 +316,7 @@ Test(memory_runtimes, firmware_overwrites_nothing_that_is_needed)
 		struct firmware_plan p;
 		struct mcu_memory m;
 
-		random_network(&net, &a, &r);
+		random_network(&net, &a, &r, 3); /* not in words */
 		network_fold(&net, &a, &folded, NULL);
 		mcu_firmware_plan(&folded, &a, &p);
 		check_firmware(&folded, &p);
@@ -342,6 +343,13 @@ Test(memory_runtimes, firmware_by_hand)
 	mcu_firmware_plan(&net, &a, &p);
 	cr_expect_eq(p.arena_bytes, 16 * 16 * (4 + 8) + 16);
 	cr_expect_eq(p.output[1], p.output[2]);
+
+	/* of stride 2 it has a place of its own */
+	network_init(&net, &a, (struct net_shape){ 8, 8, 4 });
+	network_depthwise(&net, 0, 3, 2, NET_SAME, true);
+	cr_assert_eq(network_infer(&net, &err), NASC_OK);
+	mcu_firmware_plan(&net, &a, &p);
+	cr_expect_eq(p.arena_bytes, (8 * 8 + 4 * 4) * 4 + firmware_scratch_bytes(&net, 1));
 	arena_free(&a);
 }
 
