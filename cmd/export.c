@@ -272,6 +272,9 @@ static enum nasc_status read_options(const struct cmd_args *a, struct request *q
 				 "--name: '%.80s' is no name in C of at most 64 letters, digits "
 				 "and _, or one of nasc's own (nasc_..., board)",
 				 q->name);
+	if (q->format == C ? export_c_folder(q->out, q->name, err)
+			   : cmd_probe_file("out", q->out, err))
+		return err->code;
 	return cmd_jobs(a, &q->jobs, err) ||
 			       cmd_integer(a, "ranges", 1, 1000000, 512, &q->n_ranges, err) ||
 			       cmd_integer(a, "images", 1, 100000000, 0, &q->n_test, err)

@@ -1,5 +1,7 @@
 #include "job.h"
 
+#include "file.h"
+
 enum nasc_status cmd_find_job(const struct cmd_args *a, struct arena *arena, struct cmd_job *job,
 			      struct nasc_err *err)
 {
@@ -32,4 +34,14 @@ enum nasc_status cmd_find_job(const struct cmd_args *a, struct arena *arena, str
 		st = nasc_fail(err, NASC_CONFIG, "%s: no 'data' section with images",
 			       job->config.doc.file);
 	return st;
+}
+
+enum nasc_status cmd_probe_file(const char *name, const char *path, struct nasc_err *err)
+{
+	struct file_out f = { 0 };
+
+	if (path && file_begin(&f, path, err))
+		return nasc_wrap(err, "--%s", name);
+	file_abandon(&f);
+	return NASC_OK;
 }

@@ -13,4 +13,6 @@ struct cmd_job {
 };
 enum nasc_status cmd_find_job(const struct cmd_args *a, struct arena *arena, struct cmd_job *job,
 			      struct nasc_err *err);
+/* Before hours of work, not after: can @path, value of option @name or NULL, be written? */
+enum nasc_status cmd_probe_file(const char *name, const char *path, struct nasc_err *err);
 #endif

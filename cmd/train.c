@@ -73,17 +73,6 @@ static void write_report(const struct cmd_job *job, const struct train_report *r
 	json_end(&w);
 }
 
-/* Before hours of training, not after: can the weights be written there? */
-static enum nasc_status probe_save(const char *path, struct nasc_err *err)
-{
-	struct file_out f = { 0 };
-
-	if (path && file_begin(&f, path, err))
-		return nasc_wrap(err, "--save");
-	file_abandon(&f);
-	return NASC_OK;
-}
-
 static enum nasc_status train(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
 {
 	struct cmd_job job = { 0 };
@@ -95,7 +84,7 @@ static enum nasc_status train(const struct cmd_args *a, struct arena *arena, str
 	long epochs;
 
 	if (cmd_jobs(a, &jobs, err) || cmd_integer(a, "epochs", 1, 10000, 0, &epochs, err) ||
-	    probe_save(cmd_value(a, "save"), err) || cmd_find_job(a, arena, &job, err))
+	    cmd_probe_file("save", cmd_value(a, "save"), err) || cmd_find_job(a, arena, &job, err))
 		return err->code;
 	cfg = job.config.train;
 	if (epochs)

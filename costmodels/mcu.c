@@ -219,6 +219,21 @@ static double plan_macs(const struct plan *p, size_t i)
 	return (double)network_op_macs(&p->d.net, i) * p->parts.area[i];
 }
 
+/* A softmax at the end is not exported. */
+static enum nasc_status check_kernels(const struct network *net, struct nasc_err *err)
+{
+	for (size_t i = 0; i < net->n_ops; i++) {
+		const char *refusal = firmware_refusal(net, i);
+
+		if (refusal && !(net->op[i].kind == NET_SOFTMAX && i == net->n_ops - 1))
+			return nasc_fail(err, NASC_INFEASIBLE,
+					 "nasc's firmware has no kernel for %s (deployed operator "
+					 "%zu)",
+					 refusal, i);
+	}
+	return NASC_OK;
+}
+
 static enum nasc_status cost(const struct costmodel *m, const struct network *net,
 			     struct arena *scratch, struct cost *out, struct nasc_err *err)
 {
@@ -231,8 +246,9 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	uint64_t flash = 0;
 	struct plan p;
 
-	(void)err;
 	plan_init(&p, m, net, scratch);
+	if (firmware && check_kernels(&p.d.net, err))
+		return err->code;
 	if (out->per_op)
 		memset(out->per_op, 0, net->n_ops * N_METRICS * sizeof *out->per_op);
 	for (size_t i = 0; i < p.d.net.n_ops; i++) {
@@ -385,6 +401,10 @@ static enum nasc_status open(struct costmodel *m, struct nasc_err *err)
 				 cfg->memory == MCU_TFLM ? "TensorFlow Lite Micro"
 							 : "nasc's firmware",
 				 mcu_memory_names[cfg->memory]);
+	if (!strcmp(cfg->runtime, "nasc") && cfg->memory != MCU_NASC)
+		return nasc_fail(err, NASC_CONFIG,
+				 "runtime: nasc plans its own memory, it takes "
+				 "memory: nasc");
 	if (cfg->memory == MCU_NASC &&
 	    (cfg->weight_bits != 8 || cfg->activation_bits != 8 || !cfg->count_input))
 		return nasc_fail(err, NASC_CONFIG,

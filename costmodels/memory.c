@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "deployed.h"
 #include "mcu_memory.h"
 #include "models.h"
@@ -15,6 +17,14 @@ static const struct metric metrics[] = {
 		       "arena of nasc's own exported firmware" },
 };
 enum { N_METRICS = sizeof metrics / sizeof *metrics };
+
+static bool has_kernels(const struct network *net)
+{
+	for (size_t i = 0; i < net->n_ops; i++)
+		if (firmware_refusal(net, i) && net->op[i].kind != NET_SOFTMAX)
+			return false;
+	return true;
+}
 
 static enum nasc_status cost(const struct costmodel *m, const struct network *net,
 			     struct arena *scratch, struct cost *out, struct nasc_err *err)
@@ -34,8 +44,10 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 		else
 			deployed_init(&d, net, scratch);
 		mcu_memory_plan(&d.net, &rules, scratch, &memory);
-		out->value[i] =
-			(double)(memory.peak_bytes + memory.column_bytes + memory.kernel_bytes);
+		out->value[i] = i == MCU_NASC && !has_kernels(&d.net)
+					? NAN
+					: (double)(memory.peak_bytes + memory.column_bytes +
+						   memory.kernel_bytes);
 		out->bound[i] = !memory.exact;
 		for (size_t k = 0; out->per_op && k < d.net.n_ops; k++)
 			out->per_op[d.row[memory.order[k]] * N_METRICS + i] =

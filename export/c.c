@@ -1,8 +1,10 @@
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "export.h"
 #include "file.h"
@@ -456,11 +458,49 @@ bool export_c_name(const char *name)
 	       strncmp(name, "nasc_", 5) != 0 && strcmp(name, "board") != 0;
 }
 
+static bool is_empty(DIR *dir)
+{
+	const struct dirent *entry;
+
+	while ((entry = readdir(dir)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return false;
+	return true;
+}
+
+static bool has_export(const char *folder, const char *name)
+{
+	char path[4096];
+
+	return (size_t)snprintf(path, sizeof path, "%s/%s_test.c", folder, name) < sizeof path &&
+	       access(path, F_OK) == 0;
+}
+
+enum nasc_status export_c_folder(const char *folder, const char *name, struct nasc_err *err)
+{
+	DIR *dir = opendir(folder);
+	bool fine;
+
+	if (!dir)
+		return errno == ENOENT ? NASC_OK : file_fail(err, folder, "cannot open", errno);
+	fine = is_empty(dir) || has_export(folder, name);
+	closedir(dir);
+	if (!fine)
+		return nasc_fail(
+			err, NASC_USAGE,
+			"%s: holds other files than an export named %s: give a folder that "
+			"is new or empty",
+			folder, name);
+	return access(folder, W_OK) ? file_fail(err, folder, "cannot write", errno) : NASC_OK;
+}
+
 enum nasc_status export_c(const struct export_c *e, const char *folder, struct nasc_err *err)
 {
 	struct arena a = { 0 };
 	enum nasc_status st;
 
+	if (export_c_folder(folder, e->name, err))
+		return err->code;
 	if (mkdir(folder, 0777) && errno != EEXIST)
 		return file_fail(err, folder, "cannot make the folder", errno);
 	st = write_file(e, folder, e->name, ".h", write_header, &a, err);

@@ -108,6 +108,9 @@ struct export_c {
 };
 /* Whether @name can be a network's in C: none that the kernels' files or the boards' have. */
 bool export_c_name(const char *name);
+/* Whether an export named @name may go to @folder: it is not there, empty, or has an export of that
+ * name, which is replaced. NASC_USAGE: it holds something else. */
+enum nasc_status export_c_folder(const char *folder, const char *name, struct nasc_err *err);
 /* @folder is made where it is missing; files of these names in it are replaced. */
 enum nasc_status export_c(const struct export_c *e, const char *folder, struct nasc_err *err);
 

@@ -174,5 +174,14 @@ is "images of other channels" "$? $(cat err)" "3 nasc: the network reads 3 chann
 sed 's/"channels": 4}, {"kind": "softmax"/"channels": 5}, {"kind": "softmax"/' net.json >other.json
 "$nasc" export other.json --config config.yaml --weights w -o x >out 2>err
 is "labels of other classes" "$? $(cat err)" "3 nasc: the network tells 5 classes apart, the labels are of 4"
+mkdir full && : >full/mine
+"$nasc" export net.json --config config.yaml --weights w -o full >out 2>err
+is "a folder of other files" "$? $(grep -c 'full: holds other files' err) $(ls full)" "2 1 mine"
+"$nasc" export net.json --config config.yaml --weights w -o fw1 --name other >out 2>err
+is "an export of another name" "$? $(grep -c 'fw1: holds other files' err)" "2 1"
+sed 's/"channels": 6, "kernel": 3/"channels": 6, "kernel": 3, "groups": 2/' net.json >grouped.json
+"$nasc" cost grouped.json --target stm32l4r5-nasc >out 2>err
+is "nasc cost: what has no kernel" "$? $(grep -c 'no kernel for a grouped convolution' err)" "5 1"
+is "nasc cost: nor an arena" "$("$nasc" cost grouped.json | awk '$1 == "sram_nasc" { print $2 }')" unknown
 is "nothing is left of a failure" "$(ls -d x 2>/dev/null)" ""
 done_testing
