@@ -254,7 +254,7 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	for (size_t i = 0; i < p.d.net.n_ops; i++) {
 		double c = plan_cycles(&p, cfg, i);
 		uint64_t f = op_flash(cfg, &p.d.net, i);
-		double n = firmware ? firmware_instructions(&p.d.net, i) : 0;
+		double n = firmware ? round(firmware_instructions(&p.d.net, i)) : 0;
 
 		instructions += n;
 		cycles += c;
@@ -278,7 +278,7 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	out->value[FLASH] = (double)flash + cfg->code;
 	out->value[LATENCY] = cycles * s_per_cycle;
 	out->value[ENERGY] = cycles * joule_per_cycle;
-	out->value[INSTRUCTIONS] = firmware ? round(instructions) : NAN;
+	out->value[INSTRUCTIONS] = firmware ? instructions : NAN;
 	out->value[GRID] = out->value[PATCHED] = NAN;
 	if (cfg->patches > 1) {
 		out->value[GRID] = (double)p.schedule.grid;
