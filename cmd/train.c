@@ -137,7 +137,7 @@ const struct cmd cmd_train = { .name = "train",
 			       .summary = "train one network at full budget, test it once",
 			       .details = "Trains on all training images with the recipe of the "
 					  "config's 'train' section, then\n"
-					  "opens the test images for the first and only time.\n",
+					  "opens the test images, which no search has seen.\n",
 			       .min_args = 1,
 			       .max_args = 1,
 			       .option = options,

@@ -219,21 +219,6 @@ static double plan_macs(const struct plan *p, size_t i)
 	return (double)network_op_macs(&p->d.net, i) * p->parts.area[i];
 }
 
-/* A softmax at the end is not exported. */
-static enum nasc_status check_kernels(const struct network *net, struct nasc_err *err)
-{
-	for (size_t i = 0; i < net->n_ops; i++) {
-		const char *refusal = firmware_refusal(net, i);
-
-		if (refusal && !(net->op[i].kind == NET_SOFTMAX && i == net->n_ops - 1))
-			return nasc_fail(err, NASC_INFEASIBLE,
-					 "nasc's firmware has no kernel for %s (deployed operator "
-					 "%zu)",
-					 refusal, i);
-	}
-	return NASC_OK;
-}
-
 static enum nasc_status cost(const struct costmodel *m, const struct network *net,
 			     struct arena *scratch, struct cost *out, struct nasc_err *err)
 {
@@ -243,12 +228,17 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	double joule_per_cycle = cfg->power > 0 ? cfg->power * s_per_cycle : NAN;
 	double cycles = 0, instructions = 0;
 	bool firmware = cfg->memory == MCU_NASC;
+	const char *refusal;
 	uint64_t flash = 0;
+	size_t refused;
 	struct plan p;
 
 	plan_init(&p, m, net, scratch);
-	if (firmware && check_kernels(&p.d.net, err))
-		return err->code;
+	refusal = firmware ? firmware_refusal_of(&p.d.net, &refused) : NULL;
+	if (refusal)
+		return nasc_fail(err, NASC_INFEASIBLE,
+				 "nasc's firmware has no kernel for %s (deployed operator %zu)",
+				 refusal, refused);
 	if (out->per_op)
 		memset(out->per_op, 0, net->n_ops * N_METRICS * sizeof *out->per_op);
 	for (size_t i = 0; i < p.d.net.n_ops; i++) {

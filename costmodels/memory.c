@@ -18,14 +18,6 @@ static const struct metric metrics[] = {
 };
 enum { N_METRICS = sizeof metrics / sizeof *metrics };
 
-static bool has_kernels(const struct network *net)
-{
-	for (size_t i = 0; i < net->n_ops; i++)
-		if (firmware_refusal(net, i) && net->op[i].kind != NET_SOFTMAX)
-			return false;
-	return true;
-}
-
 static enum nasc_status cost(const struct costmodel *m, const struct network *net,
 			     struct arena *scratch, struct cost *out, struct nasc_err *err)
 {
@@ -38,13 +30,14 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 							false };
 		struct mcu_memory memory;
 		struct deployed d;
+		size_t refused;
 
 		if (i == MCU_TFLM)
 			deployed_with_pads(&d, net, scratch);
 		else
 			deployed_init(&d, net, scratch);
 		mcu_memory_plan(&d.net, &rules, scratch, &memory);
-		out->value[i] = i == MCU_NASC && !has_kernels(&d.net)
+		out->value[i] = i == MCU_NASC && firmware_refusal_of(&d.net, &refused)
 					? NAN
 					: (double)(memory.peak_bytes + memory.column_bytes +
 						   memory.kernel_bytes);

@@ -39,12 +39,17 @@ static void write_weights(const struct quantised *q, size_t op, FILE *fp, struct
 	arena_rewind(a, mark);
 }
 
+/* Number @i of an array of pairs. */
+static void write_pair(FILE *fp, uint32_t i, int32_t a, int32_t b)
+{
+	fprintf(fp, "%s{ %" PRId32 ", %" PRId32 " },", i % 4 ? " " : "\n\t", a, b);
+}
+
 static void write_requant(const struct quantised_op *o, size_t op, FILE *fp)
 {
 	fprintf(fp, "static const struct nasc_requant requant_%zu[] = {", op);
 	for (uint32_t i = 0; i < o->n_requant; i++)
-		fprintf(fp, "%s{ %" PRId32 ", %" PRId32 " },", i % 4 ? " " : "\n\t",
-			o->requant[i].offset, o->requant[i].multiplier);
+		write_pair(fp, i, o->requant[i].offset, o->requant[i].multiplier);
 	fputs("\n};\n", fp);
 }
 
@@ -52,8 +57,7 @@ static void write_affine(const struct quantised_op *o, size_t op, uint32_t n, FI
 {
 	fprintf(fp, "static const struct nasc_affine affine_%zu[] = {", op);
 	for (uint32_t i = 0; i < n; i++)
-		fprintf(fp, "%s{ %" PRId32 ", %" PRId32 " },", i % 4 ? " " : "\n\t",
-			o->affine[i].constant, o->affine[i].factor);
+		write_pair(fp, i, o->affine[i].constant, o->affine[i].factor);
 	fputs("\n};\n", fp);
 }
 
@@ -63,13 +67,6 @@ static void write_factors(const struct quantised_op *o, size_t op, uint32_t n, F
 	for (uint32_t i = 0; i < n; i++)
 		fprintf(fp, " %" PRId32 ",", o->affine[i].factor);
 	fputs(" };\n", fp);
-}
-
-static bool has_window(enum net_kind kind)
-{
-	return kind == NET_CONV2D || kind == NET_DEPTHWISE || kind == NET_DENSE ||
-	       kind == NET_MAX_POOL || kind == NET_AVG_POOL || kind == NET_GLOBAL_POOL ||
-	       kind == NET_PAD || kind == NET_UPSAMPLE;
 }
 
 static void write_window(const struct quantised *q, size_t op, FILE *fp)
@@ -111,7 +108,7 @@ static void write_constants(const struct quantised *q, size_t op, FILE *fp, stru
 		write_affine(&q->op[op], op, o->out.c, fp);
 	if (o->kind == NET_ADD)
 		write_factors(&q->op[op], op, o->n_inputs, fp);
-	if (has_window(o->kind))
+	if (firmware_has_window(o->kind))
 		write_window(q, op, fp);
 }
 

@@ -68,6 +68,19 @@ const char *firmware_refusal(const struct network *net, size_t op)
 	return NULL;
 }
 
+const char *firmware_refusal_of(const struct network *net, size_t *op)
+{
+	size_t n = net->op[net->n_ops - 1].kind == NET_SOFTMAX ? net->n_ops - 1 : net->n_ops;
+	const char *refusal = NULL;
+
+	for (*op = 0; *op < n; ++*op) {
+		refusal = firmware_refusal(net, *op);
+		if (refusal)
+			break;
+	}
+	return refusal;
+}
+
 /* As in nasc_kernels.c: two pixels of 16 bits, and one of bytes where channels are no whole words.
  */
 static uint64_t conv_scratch(const struct network *net, size_t op)

@@ -13,6 +13,12 @@
 
 /* What no kernel runs about the operator, "a grouped convolution"; NULL: there is one for it. */
 const char *firmware_refusal(const struct network *net, size_t op);
+/* The same of a whole network, of which a softmax at the end is left out: of the first such
+ * operator, *@op. */
+const char *firmware_refusal_of(const struct network *net, size_t *op);
+
+/* Whether a struct nasc_window goes with the operator's kernel. */
+bool firmware_has_window(enum net_kind kind);
 
 /* Whether a depthwise convolution's output may take the place of its input; of additions, batch
  * norms and ReLUs it always may, of others never. */

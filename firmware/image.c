@@ -11,7 +11,7 @@ static const uint32_t kernel_bytes[NET_KIND_COUNT] = {
 /* Vectors, start, memcpy() and memset(); a struct nasc_window; a call in NAME_run(). */
 enum { START = 812, WINDOW = 32, CALL = 28 };
 
-static bool has_window(enum net_kind kind)
+bool firmware_has_window(enum net_kind kind)
 {
 	switch (kind) {
 	case NET_CONV2D:
@@ -42,7 +42,7 @@ uint64_t firmware_code_bytes(const struct network *net)
 			kernel = NET_RELU;
 		bytes += linked[kernel] ? 0 : kernel_bytes[kernel];
 		linked[kernel] = true;
-		bytes += has_window(kind) ? WINDOW : 0;
+		bytes += firmware_has_window(kind) ? WINDOW : 0;
 		bytes += CALL * (kind == NET_CONCAT ? net->op[i].n_inputs : 1);
 	}
 	return bytes;
