@@ -84,9 +84,9 @@ static void write_window(const struct quantised *q, size_t op, FILE *fp)
 		"static const struct nasc_window window_%zu = {\n"
 		"\t.in_h = %u, .in_w = %u, .in_c = %u, .out_h = %u, .out_w = %u, .out_c = %u,\n"
 		"\t.kernel_h = %u, .kernel_w = %u, .stride = %u, .pad_top = %u, .pad_left = %u,\n"
-		"\t.zero = %" PRId32 ",\n",
+		"\t.out_line = %u, .zero = %" PRId32 ",\n",
 		op, in.h, in.w, in.c, o->out.h, o->out.w, o->out.c, h, w, stride, o->pad_top,
-		o->pad_left, q->op[network_inputs(&q->net, op)[0]].zero);
+		o->pad_left, o->out.w, q->op[network_inputs(&q->net, op)[0]].zero);
 	if (has_weights(q, op))
 		fprintf(fp, "\t.weights = weights_%zu.byte,\n", op);
 	if (q->op[op].n_requant)

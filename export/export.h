@@ -61,7 +61,7 @@ struct quantised_op {
 	float *weight_scale; /* [out] */
 	int32_t *bias;	     /* [out], in units of input scale * weight scale */
 	/* What firmware/nasc_kernels.h calculates with. conv2d, depthwise, dense: [out]; mean: one
-	 * per count of cells, or one. */
+	 * per cell that can lie outside the map, and one. */
 	struct nasc_requant *requant;
 	uint32_t n_requant;
 	/* add: one an input, all constants but the first 0; concat: one an input; batch norm: one a

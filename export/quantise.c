@@ -175,46 +175,19 @@ static enum nasc_status quantise_products(const struct making *m, struct nasc_er
 	return NASC_OK;
 }
 
-/* Fewest and most cells of the map that a window can hold. */
-static void window_cells(const struct network *net, size_t op, uint32_t *least, uint32_t *most)
-{
-	const struct net_op *o = &net->op[op];
-	struct net_shape in = network_in_shape(net, op);
-
-	if (o->kind == NET_GLOBAL_POOL) {
-		*least = *most = in.h * in.w;
-		return;
-	}
-	*most = o->kernel_h * o->kernel_w;
-	*least = *most;
-	for (uint32_t oy = 0; oy < o->out.h; oy++)
-		for (uint32_t ox = 0; ox < o->out.w; ox++) {
-			int64_t top = (int64_t)oy * o->stride - o->pad_top;
-			int64_t left = (int64_t)ox * o->stride - o->pad_left;
-			int64_t bottom = top + o->kernel_h, right = left + o->kernel_w;
-			int64_t h = (bottom < in.h ? bottom : in.h) - (top > 0 ? top : 0);
-			int64_t w = (right < in.w ? right : in.w) - (left > 0 ? left : 0);
-
-			*least = h * w < *least ? (uint32_t)(h * w) : *least;
-		}
-}
-
 static enum nasc_status quantise_mean(const struct making *m, struct nasc_err *err)
 {
 	struct quantised_op *q = &m->q->op[m->op];
 	const struct quantised_op *x = input(m, 0);
-	uint32_t least, most;
+	uint32_t fewest, most = firmware_mean_cells(&m->t->net, m->op, &fewest);
 
-	window_cells(&m->t->net, m->op, &least, &most);
-	set_scale(m, (double)x->scale / (least * NASC_MEAN_PARTS * RATIO_MAX));
-	q->n_requant = least == most ? 1 : most;
+	set_scale(m, (double)x->scale / (fewest * NASC_MEAN_PARTS * RATIO_MAX));
+	q->n_requant = most - fewest + 1;
 	q->requant = ARENA_NEW(m->arena, struct nasc_requant, q->n_requant);
 	for (uint32_t i = 0; i < q->n_requant; i++) {
-		uint32_t cells = least == most ? most : i + 1;
-		double parts = (double)cells * NASC_MEAN_PARTS;
+		double parts = (double)(most - i) * NASC_MEAN_PARTS;
 
-		if (cells >= least &&
-		    !requant((double)x->scale / ((double)q->scale * parts), -x->zero * parts,
+		if (!requant((double)x->scale / ((double)q->scale * parts), -x->zero * parts,
 			     q->zero, 128 * parts, &q->requant[i]))
 			return nasc_fail(err, NASC_FAIL,
 					 "operator %zu (%s): too many cells for 32 bits", number(m),

@@ -27,8 +27,12 @@ static void finish(const void *ctx, size_t op, const double *sum, uint32_t cells
 	const struct quantised *q = ctx;
 	const struct quantised_op *o = &q->op[op];
 
+	uint32_t fewest, outside = 0;
+
+	if (!o->weights)
+		outside = firmware_mean_cells(&q->net, op, &fewest) - cells;
 	for (uint32_t c = 0; c < q->net.op[op].out.c; c++) {
-		uint32_t i = o->weights ? c : o->n_requant == 1 ? 0 : cells - 1;
+		uint32_t i = o->weights ? c : outside;
 		int64_t parts = o->weights ? 1 : NASC_MEAN_PARTS;
 		int64_t v = parts * (int64_t)sum[c] + o->requant[i].offset;
 

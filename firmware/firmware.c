@@ -31,7 +31,7 @@ static bool fits(struct net_shape s)
 static bool window_fits(const struct net_op *o)
 {
 	return o->kernel_h <= UINT16_MAX && o->kernel_w <= UINT16_MAX && o->stride <= UINT16_MAX &&
-	       o->pad_top <= UINT16_MAX && o->pad_left <= UINT16_MAX;
+	       o->pad_top <= INT16_MAX && o->pad_left <= INT16_MAX;
 }
 
 /* Products, or elements, that an output is the sum of. */
@@ -134,20 +134,38 @@ uint64_t firmware_weight_bytes(const struct network *net, size_t op)
 	}
 }
 
-/* Fewest cells of the map that a window holds are fewer than most: see struct nasc_window. */
-static bool has_partial_windows(const struct network *net, size_t op)
+/* Fewest cells that a window has in the map, along one side: the first window, or the last. */
+static uint32_t fewest_cells(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride,
+			     uint32_t before)
+{
+	int64_t fewest = kernel;
+
+	for (uint32_t at = 0; at<out; at += out> 1 ? out - 1 : 1) {
+		int64_t first = (int64_t)at * stride - before, last = first + kernel;
+		int64_t cells = (last < in ? last : in) - (first > 0 ? first : 0);
+
+		fewest = cells < fewest ? cells : fewest;
+	}
+	return (uint32_t)fewest;
+}
+
+uint32_t firmware_mean_cells(const struct network *net, size_t op, uint32_t *fewest)
 {
 	const struct net_op *o = &net->op[op];
 	struct net_shape in = network_in_shape(net, op);
 
-	return o->pad_top || o->pad_left || (o->out.h - 1) * o->stride + o->kernel_h > in.h ||
-	       (o->out.w - 1) * o->stride + o->kernel_w > in.w;
+	if (o->kind == NET_GLOBAL_POOL)
+		return *fewest = in.h * in.w;
+	*fewest = fewest_cells(in.h, o->out.h, o->kernel_h, o->stride, o->pad_top) *
+		  fewest_cells(in.w, o->out.w, o->kernel_w, o->stride, o->pad_left);
+	return o->kernel_h * o->kernel_w;
 }
 
 uint64_t firmware_constant_bytes(const struct network *net, size_t op)
 {
 	const struct net_op *o = &net->op[op];
 	uint64_t bytes = firmware_weight_bytes(net, op);
+	uint32_t most, fewest;
 
 	switch (o->kind) {
 	case NET_CONV2D:
@@ -155,10 +173,9 @@ uint64_t firmware_constant_bytes(const struct network *net, size_t op)
 	case NET_DENSE:
 		return bytes + o->out.c * sizeof(struct nasc_requant);
 	case NET_GLOBAL_POOL:
-		return sizeof(struct nasc_requant);
 	case NET_AVG_POOL:
-		return (has_partial_windows(net, op) ? (uint64_t)o->kernel_h * o->kernel_w : 1) *
-		       sizeof(struct nasc_requant);
+		most = firmware_mean_cells(net, op, &fewest);
+		return (most - fewest + 1) * sizeof(struct nasc_requant);
 	case NET_BATCH_NORM:
 		return o->out.c * sizeof(struct nasc_affine);
 	case NET_ADD:

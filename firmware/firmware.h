@@ -24,6 +24,9 @@ bool firmware_has_window(enum net_kind kind);
  * norms and ReLUs it always may, of others never. */
 bool firmware_in_place(const struct network *net, size_t op);
 
+/* Cells of a whole window of an average or global pool, and the fewest that one has in the map. */
+uint32_t firmware_mean_cells(const struct network *net, size_t op, uint32_t *fewest);
+
 /* Bytes that the operator's kernel works in besides input and output; a multiple of 4. */
 uint64_t firmware_scratch_bytes(const struct network *net, size_t op);
 

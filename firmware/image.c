@@ -9,7 +9,7 @@ static const uint32_t kernel_bytes[NET_KIND_COUNT] = {
 	[NET_UPSAMPLE] = 168,
 };
 /* Vectors, start, memcpy() and memset(); a struct nasc_window; a call in NAME_run(). */
-enum { START = 812, WINDOW = 32, CALL = 28 };
+enum { START = 812, WINDOW = 36, CALL = 28 };
 
 bool firmware_has_window(enum net_kind kind)
 {

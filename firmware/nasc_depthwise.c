@@ -277,9 +277,12 @@ void nasc_depthwise(const struct nasc_window *w, const int8_t *x, int8_t *y, voi
 {
 	const uint32_t kernel_h = w->kernel_h, kernel_w = w->kernel_w, stride = w->stride;
 	const uint32_t channels = w->in_c, rows = stride == 1 ? 2 : 1, pairs = pairs_of(kernel_h);
-	const uint32_t layout = 2 * rows * pairs * kernel_w, line = w->out_w * channels;
+	const uint32_t layout = 2 * rows * pairs * kernel_w, line = w->out_line * channels;
 	const uint32_t columns = ((w->out_w + 1u) / 2 * 2 - 1) * stride + kernel_w;
-	const uint32_t before = w->pad_left < columns ? w->pad_left : columns;
+	const uint32_t padding = w->pad_left < 0 ? 0 : (uint32_t)w->pad_left;
+	const uint32_t skipped = w->pad_left < 0 ? (uint32_t)-w->pad_left : 0;
+	const uint32_t before = padding < columns ? padding : columns;
+	const uint32_t there = skipped < w->in_w ? w->in_w - skipped : 0;
 	uint32_t *const weights = scratch, *const ring = weights + 4 * layout;
 	void (*const convolve)(const struct rows *) = rows_of(kernel_h, kernel_w, stride);
 	struct rows r = { .kernel_h = kernel_h,
@@ -288,7 +291,7 @@ void nasc_depthwise(const struct nasc_window *w, const int8_t *x, int8_t *y, voi
 			  .pairs = pairs,
 			  .step = channels,
 			  .columns = w->out_w,
-			  .filled = w->in_w < columns - before ? w->in_w : columns - before,
+			  .filled = there < columns - before ? there : columns - before,
 			  .span = w->out_w / 2u * 2 * channels,
 			  .ring = ring,
 			  .layout = layout,
@@ -313,7 +316,8 @@ void nasc_depthwise(const struct nasc_window *w, const int8_t *x, int8_t *y, voi
 			for (uint32_t pair = known; pair < pairs; pair++) {
 				const uint32_t at = oldest + pair;
 
-				gather_rows(&r, w, x + c, top + (int32_t)(2 * pair),
+				gather_rows(&r, w, x + skipped * channels + c,
+					    top + (int32_t)(2 * pair),
 					    ring + before * 4 * pairs +
 						    (at < pairs ? at : at - pairs));
 			}

@@ -221,31 +221,33 @@ void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *sc
 	const uint32_t inputs = (uint32_t)w->kernel_h * w->kernel_w * w->in_c;
 	const uint32_t blocks = (inputs + 3) / 4, channels = w->out_c;
 	int8_t *const bytes = (int8_t *)scratch + 16 * blocks;
+	const uint32_t beside = (uint32_t)(w->out_line - w->out_w) * channels;
 	uint32_t row = 0, column = 0;
 
 	fill(0, 4 * blocks - inputs, bytes + inputs);
 	for (uint32_t left = (uint32_t)w->out_h * w->out_w; left;) {
-		/* A last pixel alone is calculated twice. */
-		int8_t *const y1 = left > 1 ? y + channels : y;
+		int8_t *y0 = y, *y1 = y;
 		const int8_t *weights;
 		void *pixel = scratch;
 
 		for (uint32_t i = 0; i < 2; i++, pixel = second_pixel(scratch)) {
 			collect(w, x, row, column, bytes, pixel);
-			if (left == 1)
+			y1 = y;
+			if (left == 1) /* a last pixel alone is calculated twice */
 				continue;
+			y += channels;
 			if (++column == w->out_w) {
 				column = 0;
 				row++;
+				y += beside;
 			}
 		}
-		weights = convolve_fours(w->weights, scratch, blocks, w->requant, channels / 4, y,
+		weights = convolve_fours(w->weights, scratch, blocks, w->requant, channels / 4, y0,
 					 y1);
 		for (uint32_t c = channels / 4 * 4; c < channels; c += 2, weights += 8 * blocks)
 			convolve_pair(weights, scratch, blocks, w->requant + c, c + 1 < channels,
-				      y + c, y1 + c);
-		left -= y1 == y ? 1 : 2;
-		y = y1 + channels;
+				      y0 + c, y1 + c);
+		left -= y1 == y0 ? 1 : 2;
 	}
 }
 

@@ -22,11 +22,14 @@ struct nasc_window {
 	uint16_t in_h, in_w, in_c;
 	uint16_t out_h, out_w, out_c;
 	uint16_t kernel_h, kernel_w, stride;
-	uint16_t pad_top, pad_left; /* cells before the map; as many as needed behind it */
-	int8_t zero;		    /* value of a cell of padding */
-	const int8_t *weights;	    /* in the order of firmware_pack() */
-	/* Of each output channel. Of a mean: of each number of cells that count, from 1 up; one
-	 * alone where all windows are whole. */
+	/* Cells before the map, and as many as needed behind it. Negative: of the map, the first
+	 * cells are for others. */
+	int16_t pad_top, pad_left;
+	uint16_t out_line;     /* cells from a row of y to the next, out_w at least */
+	int8_t zero;	       /* value of a cell of padding */
+	const int8_t *weights; /* in the order of firmware_pack() */
+	/* Of each output channel. Of a mean: of windows that lie in the map, of those with one cell
+	 * outside it, with two, up to the most that there are. */
 	const struct nasc_requant *requant;
 };
 
@@ -60,7 +63,8 @@ void nasc_add(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t 
 	      uint32_t elements, const int8_t *const *x, int8_t *y);
 /* y = x within [low, high]; @y may be @x. */
 void nasc_clamp(int8_t low, int8_t high, uint32_t elements, const int8_t *x, int8_t *y);
-/* The map within a larger one of @zero: in_h, in_w, in_c, out_h, out_w, pad_top, pad_left, zero. */
+/* The map, whole, within a larger one of @zero: in_h, in_w, in_c, out_h, out_w, pad_top, pad_left,
+ * zero. */
 void nasc_pad(const struct nasc_window *w, const int8_t *x, int8_t *y);
 /* Each cell @stride times in h and w. */
 void nasc_upsample(const struct nasc_window *w, const int8_t *x, int8_t *y);

@@ -58,15 +58,14 @@ INLINE uint32_t largest_of(const struct cells *cells, const int8_t *cell, uint32
 void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 {
 	const uint32_t channels = w->in_c, line = w->in_w * channels;
-	const int all_whole = !w->pad_top && !w->pad_left &&
-			      (w->out_h - 1u) * w->stride + w->kernel_h <= w->in_h &&
-			      (w->out_w - 1u) * w->stride + w->kernel_w <= w->in_w;
+	const uint32_t beside = (uint32_t)(w->out_line - w->out_w) * channels;
 
-	for (uint32_t row = 0; row < w->out_h; row++) {
+	for (uint32_t row = 0; row < w->out_h; row++, y += beside) {
 		for (uint32_t column = 0; column < w->out_w; column++, y += channels) {
 			const struct cells cells = cells_of(w, x, row, column);
 			const struct nasc_requant q =
-				w->requant[all_whole ? 0 : cells.rows * cells.columns - 1];
+				w->requant[(uint32_t)w->kernel_h * w->kernel_w -
+					   cells.rows * cells.columns];
 			int32_t sum[4];
 			uint32_t c = 0;
 
@@ -90,8 +89,9 @@ void nasc_mean_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 void nasc_max_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 {
 	const uint32_t channels = w->in_c, line = w->in_w * channels;
+	const uint32_t beside = (uint32_t)(w->out_line - w->out_w) * channels;
 
-	for (uint32_t row = 0; row < w->out_h; row++) {
+	for (uint32_t row = 0; row < w->out_h; row++, y += beside) {
 		for (uint32_t column = 0; column < w->out_w; column++, y += channels) {
 			const struct cells cells = cells_of(w, x, row, column);
 			uint32_t c = 0, largest;
@@ -180,14 +180,14 @@ void nasc_clamp(int8_t low, int8_t high, uint32_t elements, const int8_t *x, int
 void nasc_pad(const struct nasc_window *w, const int8_t *x, int8_t *y)
 {
 	const uint32_t in = (uint32_t)w->in_w * w->in_c, out = (uint32_t)w->out_w * w->in_c;
-	const uint32_t left = (uint32_t)w->pad_left * w->in_c;
+	const uint32_t left = (uint32_t)w->pad_left * w->in_c, above = (uint32_t)w->pad_top;
 
-	y = fill(w->zero, w->pad_top * out + left, y);
+	y = fill(w->zero, above * out + left, y);
 	for (uint32_t row = 0; row < w->in_h; row++, x += in) {
 		y = copy(x, in, y);
 		y = fill(w->zero, row + 1 < w->in_h ? out - in : out - in - left, y);
 	}
-	fill(w->zero, ((uint32_t)w->out_h - w->pad_top - w->in_h) * out, y);
+	fill(w->zero, (w->out_h - above - w->in_h) * out, y);
 }
 
 void nasc_upsample(const struct nasc_window *w, const int8_t *x, int8_t *y)

@@ -106,8 +106,9 @@ static void prepare(struct layer *l, struct rng *r)
 					  (uint16_t)o->kernel_h,
 					  (uint16_t)o->kernel_w,
 					  (uint16_t)o->stride,
-					  (uint16_t)o->pad_top,
-					  (uint16_t)o->pad_left,
+					  (int16_t)o->pad_top,
+					  (int16_t)o->pad_left,
+					  (uint16_t)o->out.w,
 					  (int8_t)rng_between(r, -128, 127),
 					  l->packed,
 					  random_requants(r, o->out.c,
@@ -308,18 +309,16 @@ Test(firmware, dense)
 			}
 }
 
-/* One factor for all windows, where they are whole, else one a number of cells. */
+/* A factor for each number of cells outside the map. */
 static void check_mean(struct layer *l, struct rng *r)
 {
 	struct nasc_window *w = &l->window;
 	size_t n = (size_t)w->kernel_h * w->kernel_w;
-	const struct net_op *o = &l->net.op[1];
-	bool whole = !o->pad_top && !o->pad_left &&
-		     (o->out.h - 1) * o->stride + o->kernel_h <= w->in_h &&
-		     (o->out.w - 1) * o->stride + o->kernel_w <= w->in_w;
+	uint32_t fewest;
 
+	cr_assert_eq(firmware_mean_cells(&l->net, 1, &fewest), n);
 	free((void *)w->requant);
-	w->requant = random_requants(r, whole ? 1 : n, 0.3);
+	w->requant = random_requants(r, n - fewest + 1, 0.3);
 	nasc_mean_pool(w, l->x, l->y);
 	for (size_t i = 0; i < l->n_y; i++) {
 		uint32_t c = (uint32_t)(i % w->out_c), at = (uint32_t)(i / w->out_c), cells = 0;
@@ -334,7 +333,7 @@ static void check_mean(struct layer *l, struct rng *r)
 				cells++;
 			}
 		}
-		cr_assert_eq(l->y[i], requant(16 * sum, w->requant[whole ? 0 : cells - 1]));
+		cr_assert_eq(l->y[i], requant(16 * sum, w->requant[n - cells]));
 	}
 }
 
@@ -480,8 +479,8 @@ Test(firmware, pad_and_upsample)
 							 .out_w = (uint16_t)(4 + left + c % 3),
 							 .out_c = (uint16_t)c,
 							 .stride = 1,
-							 .pad_top = (uint16_t)top,
-							 .pad_left = (uint16_t)left,
+							 .pad_top = (int16_t)top,
+							 .pad_left = (int16_t)left,
 							 .zero = 17 };
 				size_t n_y = (size_t)w.out_h * w.out_w * c;
 				int8_t *x = random_buffer(&r, 12 * c), *y = buffer(n_y);

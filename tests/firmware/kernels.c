@@ -126,11 +126,11 @@ static uint16_t ceil_div(uint16_t a, uint16_t b)
 	return (uint16_t)((a + b - 1) / b);
 }
 
-static uint16_t same_pad(uint16_t in, uint16_t out, const struct nasc_window *w)
+static int16_t same_pad(uint16_t in, uint16_t out, const struct nasc_window *w)
 {
 	const int all = (out - 1) * w->stride + w->kernel_h - in;
 
-	return (uint16_t)(all < 0 ? 0 : all / 2);
+	return (int16_t)(all < 0 ? 0 : all / 2);
 }
 
 static struct nasc_window window_of(size_t i)
@@ -152,7 +152,7 @@ static struct nasc_window window_of(size_t i)
 	};
 
 	if (cases[i].kernel == PAD) {
-		w.pad_top = w.pad_left = stride;
+		w.pad_top = w.pad_left = (int16_t)stride;
 		w.out_h = (uint16_t)(h + 2 * stride);
 		w.out_w = (uint16_t)(wide + 2 * stride);
 	} else if (cases[i].kernel == UPSAMPLE) {
@@ -164,6 +164,7 @@ static struct nasc_window window_of(size_t i)
 		w.pad_top = same_pad(h, w.out_h, &w);
 		w.pad_left = same_pad(wide, w.out_w, &w);
 	}
+	w.out_line = w.out_w;
 	return w;
 }
 
