@@ -193,11 +193,18 @@ int _fstat(int file, void *status)
 	return -1;
 }
 
-/* There is no heap: printf() then writes byte by byte. */
+/* Its streams alone have a heap, and are written to address 0 without one. For buffers there is
+ * none: printf() then writes byte by byte. */
 void *_sbrk(ptrdiff_t bytes)
 {
-	(void)bytes;
-	return (void *)-1;
+	static uint64_t heap[64];
+	static size_t used;
+	char *block = (char *)heap + used;
+
+	if ((size_t)bytes > sizeof heap - used)
+		return (void *)-1;
+	used += (size_t)bytes;
+	return block;
 }
 
 /* ---- measuring ----------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  * mps2-an505 (M33). board.c starts it, calls main() and leaves with what that returns; a fault, or
  * a stack that is full, leaves with 125. The machine under it is asked for files and text
  * ("semihosting": Arm IHI 0099), so that a debugger or QEMU must be there. printf() works, malloc()
- * does not. */
+ * has nothing left for others. */
 
 void board_print(const char *text);
 

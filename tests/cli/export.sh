@@ -124,6 +124,26 @@ int main(void)
 	return tiny_run(tiny_input(), out);
 }
 C
+	# What printf() takes is its own: a full stack is still noticed after it.
+	cat >fw1/full.c <<'C'
+#include <stdio.h>
+static int deeper(int n)
+{
+	volatile char here[64];
+
+	here[0] = (char)n;
+	return deeper(n + 1) + here[0];
+}
+int main(void)
+{
+	for (int i = 1; i < 4; i++)
+		printf("%d of 3\n", i);
+	return deeper(0);
+}
+C
+	make -C fw1 check-$core SOURCES=full.c -B >full.txt 2>&1
+	is "on Cortex-$core: text, then a full stack" \
+		"$(grep -c 'of 3' full.txt) $(grep -o 'Error [0-9]*' full.txt)" "3 Error 125"
 	make -s -C fw1 tiny-$core.elf SOURCES="application.c tiny.c $(cd fw1 && echo nasc_*.c)" -B
 	arm-none-eabi-objcopy -O binary fw1/tiny-$core.elf image
 	is "on Cortex-$core: the image is as large as predicted within 2 %" \
