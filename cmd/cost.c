@@ -15,9 +15,19 @@ struct bill {
 	uint32_t n_schedules;
 };
 
-static void print_figures(const struct bill *b, struct table *t)
+/* "sram", of several targets "stm32f746.sram". */
+static const char *figure_name(const struct bill *b, size_t metric, size_t n_bills, char *to,
+			       size_t n)
 {
-	char figure[40], text[48];
+	const char *target = n_bills > 2 ? b->model.target : ""; /* the sizes are the first bill */
+
+	snprintf(to, n, "%s%s%s", target, *target ? "." : "", b->model.ops->metric[metric].name);
+	return to;
+}
+
+static void print_figures(const struct bill *b, size_t n_bills, struct table *t)
+{
+	char name[128], figure[40], text[48];
 
 	for (size_t i = 0; i < b->model.ops->n_metrics; i++) {
 		const struct metric *m = &b->model.ops->metric[i];
@@ -27,7 +37,7 @@ static void print_figures(const struct bill *b, struct table *t)
 			continue;
 		unit_format(v, m->dim, figure, sizeof figure);
 		snprintf(text, sizeof text, "%s%s", b->cost.bound[i] ? "<= " : "", figure);
-		table_cell(t, false, m->name);
+		table_cell(t, false, figure_name(b, i, n_bills, name, sizeof name));
 		table_cell(t, true, isnan(v) ? "unknown" : text);
 		table_cell(t, false, b->model.model);
 		table_cell(t, false, b->model.ops->provenance(&b->model, i));
@@ -77,7 +87,7 @@ static void print_bills(const struct bill *b, size_t n_bills)
 	table_cell(t, false, "model");
 	table_cell(t, false, "where it comes from");
 	for (size_t k = 0; k < n_bills; k++)
-		print_figures(&b[k], t);
+		print_figures(&b[k], n_bills, t);
 	table_print(t, stdout);
 	table_free(t);
 	print_fits(b, n_bills);
@@ -102,21 +112,16 @@ static size_t layer_columns(const struct bill *b, size_t n_bills)
 
 static void print_layer_heads(const struct bill *b, size_t n_bills, struct table *t)
 {
-	bool several = n_bills > 2; /* the sizes and more than one target */
 	char head[128];
 
 	table_cell(t, true, "#");
 	table_cell(t, false, "operator");
 	table_cell(t, false, "output");
 	for (size_t k = 0; k < n_bills; k++)
-		for (size_t i = 0; i < b[k].model.ops->n_metrics; i++) {
-			const struct metric *m = &b[k].model.ops->metric[i];
-			const char *target = several ? b[k].model.target : "";
-
-			snprintf(head, sizeof head, "%s%s%s", target, *target ? "." : "", m->name);
+		for (size_t i = 0; i < b[k].model.ops->n_metrics; i++)
 			if (is_by_layer(&b[k], i))
-				table_cell(t, true, head);
-		}
+				table_cell(t, true,
+					   figure_name(&b[k], i, n_bills, head, sizeof head));
 }
 
 static void print_layers(const struct network *net, const struct bill *b, size_t n_bills)
