@@ -74,7 +74,7 @@ static const struct {
 /* Seconds: the best of some, as everything else only adds. */
 static double plan(const struct network *net, enum mcu_memory_model model, struct arena *a)
 {
-	const struct mcu_memory_rules rules = { model, 8, true, true, false };
+	const struct mcu_memory_rules rules = { model, 8, true, true, false, false };
 	double best = 1e9;
 
 	for (int i = 0; i < REPEATS && best * i < 2; i++) {
@@ -92,7 +92,7 @@ static double plan(const struct network *net, enum mcu_memory_model model, struc
 
 static double schedules(const struct network *net, struct arena *a, uint32_t *n)
 {
-	const struct mcu_memory_rules rules = { MCU_TINYENGINE, 8, true, true, false };
+	const struct mcu_memory_rules rules = { MCU_TINYENGINE, 8, true, true, false, false };
 	const struct mcu_schedule_limits limits = { .grid = 4, .end = UINT32_MAX };
 	struct mcu_effort *effort = ARENA_NEW(a, struct mcu_effort, net->n_ops);
 	double best = 1e9;

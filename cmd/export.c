@@ -21,6 +21,7 @@ struct request {
 	enum format format;
 	long n_ranges, n_test;
 	unsigned jobs;
+	struct costmodel target; /* that the firmware is for; ops NULL: none in particular */
 };
 
 /* What was made and what it is worth. */
@@ -65,7 +66,7 @@ static enum nasc_status make(const struct request *q, const struct dataset *trai
 	ranges = fetch(train, train, r->trained.net.input, &choose, 0, r->n_ranges, a);
 	if (quantise(&r->trained, &ranges, q->jobs, a, &r->quantised, err))
 		return err->code;
-	mcu_firmware_plan(&r->trained.net, a, &r->plan);
+	mcu_firmware_plan(q->target.ops ? &q->target : NULL, &q->job.net, a, &r->plan);
 	for (size_t i = 0; i < r->trained.net.n_ops; i++)
 		r->constant_bytes += firmware_constant_bytes(&r->trained.net, i);
 	return NASC_OK;
@@ -132,6 +133,35 @@ static enum nasc_status compare(const struct request *q, const struct dataset *t
 	return NASC_OK;
 }
 
+/* ---- the target ------------------------------------------------------------------------ */
+
+/* --target, else the first of the config's that runs nasc's firmware: its SRAM, and the bounds of
+ * the search that it was found in, decide on the schedule. */
+static enum nasc_status find_target(const struct cmd_args *a, struct request *q,
+				    struct arena *arena, struct nasc_err *err)
+{
+	const char *name = cmd_value(a, "target");
+	struct cfg_strings names = q->job.config.targets;
+	struct costmodel m;
+
+	if (name)
+		names = (struct cfg_strings){ .v = &name, .n = 1 };
+	for (size_t i = 0; i < names.n && !q->target.ops; i++) {
+		if (target_open(&m, targets_dir(), names.v[i], arena, err))
+			return err->code;
+		if (results_bounds(&q->job.results, &m, err))
+			return nasc_wrap(err, "%s", a->positional[0]);
+		if (mcu_is_firmware(&m))
+			q->target = m;
+	}
+	if (name && !q->target.ops)
+		return nasc_fail(err, NASC_USAGE,
+				 "--target: %s does not run nasc's firmware, a target with "
+				 "'memory: nasc' does (nasc help targets)",
+				 name);
+	return NASC_OK;
+}
+
 /* ---- the report ------------------------------------------------------------------------ */
 
 static double part(size_t some, size_t all)
@@ -161,6 +191,9 @@ static void print_report(const struct request *q, const struct report *r)
 		       "training images)\n",
 		       100 * part(r->right_int8, r->n_test), r->n_test,
 		       100 * part(r->equal, r->n_test), r->n_ranges);
+	if (q->format == C && r->plan.grid > 1)
+		printf("operators up to %u in %u x %u parts, as %s's SRAM wants it\n",
+		       r->plan.patched, r->plan.grid, r->plan.grid, q->target.target);
 	if (q->format == C)
 		printf("arena %s of RAM, constants %s of flash\n",
 		       unit_format((double)r->plan.arena_bytes, UNIT_BYTE, arena, sizeof arena),
@@ -190,6 +223,8 @@ static void write_report(const struct request *q, const struct report *r)
 		json_u64(&w, "range_images", r->n_ranges);
 		json_real(&w, "test_accuracy_int8", part(r->right_int8, r->n_test));
 		json_real(&w, "same_answer", part(r->equal, r->n_test));
+		json_u64(&w, "patch_grid", r->plan.grid);
+		json_u64(&w, "patched", r->plan.patched);
 		json_u64(&w, "arena_bytes", r->plan.arena_bytes);
 		json_u64(&w, "constant_bytes", r->constant_bytes);
 	}
@@ -289,8 +324,14 @@ static enum nasc_status run_export(const struct cmd_args *a, struct arena *arena
 	struct report r = { 0 };
 	struct dataset train, test;
 
+	enum nasc_status st;
+
 	if (read_options(a, &q, err) || cmd_find_job(a, arena, &q.job, err))
 		return err->code;
+	st = find_target(a, &q, arena, err);
+	results_close(&q.job.results);
+	if (st)
+		return st;
 	if (dataset_open_train(&q.job.config.data, q.job.config.seed, arena, &train, NULL, err) ||
 	    dataset_open_test(&q.job.config.data, &train, arena, &test, err))
 		return nasc_wrap(err, "data");
@@ -318,6 +359,9 @@ static const struct cmd_option options[] = {
 	{ "id", "N", "row of the results; 'knee', or the objective it is best in" },
 	{ "config", "FILE", "data, instead of those the results carry" },
 	{ "weights", "FILE", "as nasc train --save wrote them" },
+	{ "target", "NAME",
+	  "board whose SRAM decides on patches [of the config's the first that runs "
+	  "nasc's firmware; none: layer by layer]" },
 	{ "format", "NAME", "c, onnx, onnx-int8 or json [c]" },
 	{ "out", "PATH", "folder for c, file for the others; -o does as well" },
 	{ "name", "NAME", "of the network in C [network]" },

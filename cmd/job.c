@@ -8,10 +8,10 @@ enum nasc_status cmd_find_job(const struct cmd_args *a, struct arena *arena, str
 	const char *path = a->positional[0], *config = cmd_value(a, "config");
 	const struct result *row;
 	struct cmd_keys keys;
-	struct results r;
 	enum nasc_status st;
 
-	if (cmd_keys(a, arena, &keys, err) || cmd_network(a, arena, &job->net, &r, &row, err))
+	if (cmd_keys(a, arena, &keys, err) ||
+	    cmd_network(a, arena, &job->net, &job->results, &row, err))
 		return err->code;
 	job->what = path;
 	job->id = row ? (uint64_t)row->id : 0;
@@ -24,15 +24,17 @@ enum nasc_status cmd_find_job(const struct cmd_args *a, struct arena *arena, str
 	if (config)
 		st = config_load(config, keys.set, keys.n, arena, &job->config, err);
 	else if (row)
-		st = config_from_json(path, r.config, keys.set, keys.n, arena, &job->config, err);
+		st = config_from_json(path, job->results.config, keys.set, keys.n, arena,
+				      &job->config, err);
 	else
 		st = nasc_fail(err, NASC_USAGE,
 			       "%s: a network alone: give --config FILE for its data and recipe",
 			       path);
-	results_close(&r);
 	if (!st && !job->config.has_data)
 		st = nasc_fail(err, NASC_CONFIG, "%s: no 'data' section with images",
 			       job->config.doc.file);
+	if (st)
+		results_close(&job->results);
 	return st;
 }
 

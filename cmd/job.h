@@ -8,8 +8,9 @@
 struct cmd_job {
 	struct network net;
 	struct study_config config;
-	uint64_t id;	  /* of the random streams */
-	const char *what; /* id of the row, or path of the network */
+	uint64_t id;		/* of the random streams */
+	const char *what;	/* id of the row, or path of the network */
+	struct results results; /* the row's file; results_close() */
 };
 enum nasc_status cmd_find_job(const struct cmd_args *a, struct arena *arena, struct cmd_job *job,
 			      struct nasc_err *err);

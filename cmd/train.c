@@ -86,6 +86,7 @@ static enum nasc_status train(const struct cmd_args *a, struct arena *arena, str
 	if (cmd_jobs(a, &jobs, err) || cmd_integer(a, "epochs", 1, 10000, 0, &epochs, err) ||
 	    cmd_probe_file("save", cmd_value(a, "save"), err) || cmd_find_job(a, arena, &job, err))
 		return err->code;
+	results_close(&job.results);
 	cfg = job.config.train;
 	if (epochs)
 		cfg.epochs = epochs;

@@ -116,8 +116,12 @@ enum nasc_status target_open(struct costmodel *m, const char *dir, const char *n
 enum nasc_status target_list(const char *dir, struct arena *arena, const char ***names, size_t *n,
 			     struct nasc_err *err);
 
-/* Where nasc's own firmware keeps the maps of @net, as deployed (network_fold()); lists in @a. */
-void mcu_firmware_plan(const struct network *net, struct arena *a, struct firmware_plan *out);
+/* Whether the target runs nasc's own firmware. */
+bool mcu_is_firmware(const struct costmodel *m);
+/* Where that keeps the maps of @net, of which operators are those as deployed (network_fold());
+ * lists in @a. By the schedule that @m's costs are of; NULL: layer by layer. */
+void mcu_firmware_plan(const struct costmodel *m, const struct network *net, struct arena *a,
+		       struct firmware_plan *out);
 
 /* NID, network information density: accuracy (fraction) per parameter [1]. */
 double size_nid(double accuracy, double params);

@@ -128,9 +128,11 @@ struct plan {
 
 static struct mcu_memory_rules memory_rules(const struct mcu_cfg *cfg)
 {
-	return (struct mcu_memory_rules){ (enum mcu_memory_model)cfg->memory,
-					  (uint32_t)cfg->activation_bits, cfg->count_input,
-					  cfg->inplace_depthwise, cfg->fused_add };
+	return (struct mcu_memory_rules){ .model = (enum mcu_memory_model)cfg->memory,
+					  .activation_bits = (uint32_t)cfg->activation_bits,
+					  .count_input = cfg->count_input,
+					  .inplace_depthwise = cfg->inplace_depthwise,
+					  .fused_add = cfg->fused_add };
 }
 
 static double smaller(double a, double b)
@@ -191,6 +193,61 @@ static void plan_init(struct plan *p, const struct costmodel *m, const struct ne
 	else
 		deployed_init(&p->d, net, a);
 	plan_parts(p, m, a);
+}
+
+bool mcu_is_firmware(const struct costmodel *m)
+{
+	return m->ops == &costmodel_mcu && ((const struct mcu *)m->cfg)->cfg.memory == MCU_NASC;
+}
+
+/* Offsets of the buffers of @memory's network of @n_ops operators: their outputs, and then what
+ * kernels work in. Those of no bytes are elsewhere. */
+static void take_offsets(const struct cost_buffer *buffer, const struct mcu_memory *memory,
+			 uint32_t n_ops, struct firmware_plan *out)
+{
+	for (uint32_t i = 0; i < memory->n_buffers; i++)
+		if (buffer[i].size)
+			(i < n_ops ? out->output : out->scratch)[buffer[i].op] = buffer[i].offset;
+}
+
+void mcu_firmware_plan(const struct costmodel *m, const struct network *net, struct arena *a,
+		       struct firmware_plan *out)
+{
+	const struct mcu_memory_rules rules = { .model = MCU_NASC,
+						.activation_bits = 8,
+						.count_input = true };
+	struct plan p = { .schedule = { .grid = 1 } };
+	const struct mcu_parts *parts = &p.parts;
+	struct cost_memory memory = { 0 };
+	uint32_t n, n_patched;
+
+	deployed_init(&p.d, net, a);
+	if (m)
+		plan_parts(&p, m, a);
+	else
+		mcu_parts_init(&p.parts, &p.d.net, &rules, 0, 1, a);
+	mcu_parts_place(&p.parts, p.schedule.end, &memory, a);
+	n = (uint32_t)p.d.net.n_ops;
+	n_patched = memory.n_patched;
+	*out = (struct firmware_plan){ .arena_bytes = memory.peak_bytes,
+				       .n_ops = n,
+				       .order = memory.step,
+				       .output = ARENA_NEW(a, uint64_t, n),
+				       .scratch = ARENA_NEW(a, uint64_t, n),
+				       .n_patched = n_patched,
+				       .end = p.schedule.end,
+				       .patched = p.d.row[p.schedule.end],
+				       .grid = p.schedule.grid };
+	take_offsets(memory.buffer, &parts->patch_memory, n_patched, out);
+	take_offsets(memory.buffer + parts->patch_memory.n_buffers, &parts->rest_memory,
+		     (uint32_t)parts->rest.n_ops, out);
+	if (!n_patched)
+		return;
+	out->output[0] = memory.buffer[memory.n_buffers - 1].offset;
+	out->rows = ARENA_NEW(a, struct nasc_span, (size_t)n_patched * out->grid);
+	out->columns = ARENA_NEW(a, struct nasc_span, (size_t)n_patched * out->grid);
+	mcu_parts_spans(&p.d.net, out->end, out->grid, true, out->rows, a);
+	mcu_parts_spans(&p.d.net, out->end, out->grid, false, out->columns, a);
 }
 
 /* Bytes of activations while each operator runs. */
@@ -385,12 +442,10 @@ static enum nasc_status open(struct costmodel *m, struct nasc_err *err)
 				 "only %d of cycles_conv, cycles_pointwise, cycles_depthwise and "
 				 "cycles_dense are given, it takes all four or none",
 				 known);
-	if ((cfg->memory == MCU_TFLM || cfg->memory == MCU_NASC) && cfg->patches > 1)
+	if (cfg->memory == MCU_TFLM && cfg->patches > 1)
 		return nasc_fail(err, NASC_CONFIG,
-				 "patches: %s (memory: %s) runs layer by layer, it takes 1",
-				 cfg->memory == MCU_TFLM ? "TensorFlow Lite Micro"
-							 : "nasc's firmware",
-				 mcu_memory_names[cfg->memory]);
+				 "patches: TensorFlow Lite Micro (memory: tflm) runs layer by "
+				 "layer, it takes 1");
 	if (!strcmp(cfg->runtime, "nasc") && cfg->memory != MCU_NASC)
 		return nasc_fail(err, NASC_CONFIG,
 				 "runtime: nasc plans its own memory, it takes "

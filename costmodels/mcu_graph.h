@@ -12,8 +12,7 @@
  * at a time, in any order. Shared by mcu_memory.c and mcu_order.c. */
 struct mcu_graph {
 	const struct network *net;
-	enum mcu_memory_model model;
-	bool inplace_depthwise;
+	const struct mcu_memory_rules *rules;
 	uint32_t n;
 	uint64_t *size;		 /* bytes of each operator's output */
 	uint64_t *scratch;	 /* and of what its kernel works in */

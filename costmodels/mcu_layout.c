@@ -84,7 +84,7 @@ static void share(struct layout *l, uint32_t op)
 		overwrite(l, op);
 		break;
 	case NET_DEPTHWISE:
-		if (firmware ? !firmware_in_place(l->net, op) : !l->rules->inplace_depthwise)
+		if (!mcu_memory_in_place(l->net, l->rules, op))
 			break;
 		overwrite(l, op);
 		if (!firmware && l->b[op].host != op) /* one plane */
@@ -130,21 +130,4 @@ uint64_t mcu_memory_place(const struct network *net, const struct mcu_memory_rul
 	plan->buffer = l.b;
 	plan->n_buffers = l.n;
 	return bytes;
-}
-
-void mcu_firmware_plan(const struct network *net, struct arena *a, struct firmware_plan *out)
-{
-	const struct mcu_memory_rules rules = { .model = MCU_NASC,
-						.activation_bits = 8,
-						.count_input = true };
-	struct mcu_memory memory;
-
-	mcu_memory_plan(net, &rules, a, &memory);
-	*out = (struct firmware_plan){ .arena_bytes = memory.peak_bytes,
-				       .order = memory.order,
-				       .output = ARENA_NEW(a, uint64_t, net->n_ops),
-				       .scratch = ARENA_NEW(a, uint64_t, net->n_ops) };
-	for (uint32_t i = 0; i < memory.n_buffers; i++)
-		(i < net->n_ops ? out->output : out->scratch)[memory.buffer[i].op] =
-			memory.buffer[i].offset;
 }

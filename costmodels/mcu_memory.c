@@ -52,6 +52,21 @@ static bool ends_block(const struct network *net, const uint32_t *readers, uint3
 	return op == residual;
 }
 
+uint64_t mcu_memory_bytes(struct net_shape map, const struct mcu_memory_rules *rules)
+{
+	uint64_t bytes = (net_elements(map) * rules->activation_bits + 7) / 8;
+
+	return rules->model == MCU_NASC ? (bytes + 3) / 4 * 4 : bytes;
+}
+
+bool mcu_memory_in_place(const struct network *net, const struct mcu_memory_rules *rules,
+			 uint32_t op)
+{
+	if (rules->model == MCU_NASC)
+		return !rules->parts && firmware_in_place(net, op);
+	return rules->inplace_depthwise;
+}
+
 void mcu_memory_sizes(const struct network *net, const struct mcu_memory_rules *rules,
 		      uint64_t *size, struct arena *scratch)
 {
@@ -59,9 +74,7 @@ void mcu_memory_sizes(const struct network *net, const struct mcu_memory_rules *
 	uint32_t *readers = ARENA_NEW(scratch, uint32_t, net->n_ops);
 
 	for (size_t i = 0; i < net->n_ops; i++)
-		size[i] = (net_elements(net->op[i].out) * rules->activation_bits + 7) / 8;
-	for (size_t i = 0; rules->model == MCU_NASC && i < net->n_ops; i++)
-		size[i] = (size[i] + 3) / 4 * 4;
+		size[i] = mcu_memory_bytes(net->op[i].out, rules);
 	if (!rules->count_input)
 		size[0] = 0;
 	if (rules->model == MCU_IDEAL && rules->fused_add) {
@@ -82,8 +95,7 @@ void mcu_graph_init(struct mcu_graph *g, const struct network *net,
 	uint32_t n = (uint32_t)net->n_ops, *seen, at = 0;
 
 	*g = (struct mcu_graph){ .net = net,
-				 .model = rules->model,
-				 .inplace_depthwise = rules->inplace_depthwise,
+				 .rules = rules,
 				 .n = n,
 				 .size = ARENA_NEW(a, uint64_t, n),
 				 .scratch = ARENA_NEW(a, uint64_t, n),
@@ -119,7 +131,7 @@ static uint64_t shared(const struct mcu_graph *g, uint32_t op, uint64_t dying, u
 
 	switch (o->kind) {
 	case NET_CONCAT:
-		return g->model == MCU_NASC ? 0 : min_u64(size, dying);
+		return g->rules->model == MCU_NASC ? 0 : min_u64(size, dying);
 	case NET_ADD:
 	case NET_BATCH_NORM:
 	case NET_RELU:
@@ -127,10 +139,10 @@ static uint64_t shared(const struct mcu_graph *g, uint32_t op, uint64_t dying, u
 	case NET_SOFTMAX:
 		return min_u64(size, largest);
 	case NET_DEPTHWISE:
-		if (g->model == MCU_NASC)
-			return firmware_in_place(g->net, op) && largest == size ? size : 0;
-		if (!g->inplace_depthwise || largest < size)
+		if (!mcu_memory_in_place(g->net, g->rules, op) || largest < size)
 			return 0;
+		if (g->rules->model == MCU_NASC)
+			return size;
 		return size - (size + o->out.c - 1) / o->out.c; /* all but one plane */
 	default:
 		return 0;

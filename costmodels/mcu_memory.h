@@ -49,6 +49,8 @@ struct mcu_memory_rules {
 	uint32_t activation_bits;
 	bool count_input;		   /* the input image lies in SRAM; uNAS leaves it out */
 	bool inplace_depthwise, fused_add; /* of MCU_IDEAL */
+	bool parts; /* of MCU_NASC: maps are the largest parts of maps, so that
+		       alike ones are not of one shape every time */
 };
 
 struct mcu_memory {
@@ -76,6 +78,12 @@ struct mcu_memory {
 void mcu_memory_plan(const struct network *net, const struct mcu_memory_rules *rules,
 		     struct arena *a, struct mcu_memory *out);
 
+/* Whether operator @op, a depthwise convolution, may overwrite its input. */
+bool mcu_memory_in_place(const struct network *net, const struct mcu_memory_rules *rules,
+			 uint32_t op);
+
+/* Bytes of a map by the rules. */
+uint64_t mcu_memory_bytes(struct net_shape map, const struct mcu_memory_rules *rules);
 /* Bytes of each operator's output by the rules, into @size[n_ops]. */
 void mcu_memory_sizes(const struct network *net, const struct mcu_memory_rules *rules,
 		      uint64_t *size, struct arena *scratch);

@@ -77,18 +77,39 @@ static void trace(const struct network *net, uint32_t end, struct span out, bool
 	}
 }
 
+static struct span part_of(uint32_t whole, uint32_t grid, uint32_t g)
+{
+	return (struct span){ (uint32_t)((uint64_t)g * whole / grid),
+			      (uint32_t)((g + 1ull) * whole / grid - 1) };
+}
+
+void mcu_parts_spans(const struct network *net, uint32_t end, uint32_t grid, bool vertical,
+		     struct nasc_span *span, struct arena *scratch)
+{
+	struct arena_mark mark = arena_mark(scratch);
+	struct span *need = ARENA_NEW(scratch, struct span, end + 1);
+	uint32_t whole = vertical ? net->op[end].out.h : net->op[end].out.w;
+
+	for (uint32_t g = 0; g < grid; g++) {
+		trace(net, end, part_of(whole, grid, g), vertical, need);
+		need[0] = (struct span){ 0, (vertical ? net->input.h : net->input.w) - 1 };
+		for (uint32_t i = 0; i <= end; i++)
+			span[(size_t)i * grid + g] =
+				(struct nasc_span){ (uint16_t)need[i].first,
+						    (uint16_t)(need[i].last - need[i].first + 1) };
+	}
+	arena_rewind(scratch, mark);
+}
+
 /* Over the parts along one axis: the longest and the sum of the lengths, per operator. */
 static void measure(const struct network *net, uint32_t end, uint32_t grid, bool vertical,
 		    uint32_t *longest, uint64_t *sum, struct arena *scratch)
 {
 	struct span *need = ARENA_NEW(scratch, struct span, end + 1);
-	uint64_t whole = vertical ? net->op[end].out.h : net->op[end].out.w;
+	uint32_t whole = vertical ? net->op[end].out.h : net->op[end].out.w;
 
-	for (uint64_t g = 0; g < grid; g++) {
-		struct span part = { (uint32_t)(g * whole / grid),
-				     (uint32_t)((g + 1) * whole / grid - 1) };
-
-		trace(net, end, part, vertical, need);
+	for (uint32_t g = 0; g < grid; g++) {
+		trace(net, end, part_of(whole, grid, g), vertical, need);
 		for (uint32_t i = 0; i <= end; i++) {
 			uint32_t n =
 				need[i].first > need[i].last ? 0 : need[i].last - need[i].first + 1;
@@ -153,11 +174,6 @@ static void cut_rest(const struct network *net, uint32_t end, struct arena *a, s
 	}
 }
 
-static uint64_t bytes_of(const struct network *net, uint32_t op, const struct mcu_memory_rules *r)
-{
-	return (net_elements(net->op[op].out) * r->activation_bits + 7) / 8;
-}
-
 /* Of operators 0..end; leaves the rest of the network aside. */
 static void plan_patch(struct mcu_parts *p, const struct network *net,
 		       const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
@@ -176,8 +192,9 @@ static void plan_patch(struct mcu_parts *p, const struct network *net,
 	w = ARENA_NEW(a, uint32_t, end + 1);
 	measure_parts(net, end, grid, h, w, p->area, a);
 	p->patch_rules.count_input = p->rest_rules.count_input = true;
-	p->image = rules->count_input ? bytes_of(net, 0, rules) : 0;
-	p->whole = bytes_of(net, end, rules);
+	p->patch_rules.parts = true;
+	p->image = rules->count_input ? mcu_memory_bytes(net->op[0].out, rules) : 0;
+	p->whole = mcu_memory_bytes(net->op[end].out, rules);
 	cut_patch(net, end, h, w, !rules->count_input, a, &p->patch);
 	mcu_memory_plan(&p->patch, &p->patch_rules, a, &p->patch_memory);
 }
@@ -192,27 +209,18 @@ static void plan_rest(struct mcu_parts *p, const struct network *net, uint32_t e
 	mcu_memory_plan(&p->rest, &p->rest_rules, a, &p->rest_memory);
 }
 
-void mcu_parts_init(struct mcu_parts *p, const struct network *net,
-		    const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
-		    struct arena *a)
-{
-	plan_patch(p, net, rules, end, grid, a);
-	plan_rest(p, net, end, a);
-}
-
-uint64_t mcu_parts_peak(const struct mcu_parts *p)
+/* Peak of both where nothing lies between buffers. */
+static uint64_t peak_of_both(const struct mcu_parts *p)
 {
 	const struct mcu_memory *m = &p->patch_memory, *r = &p->rest_memory;
 
-	return max_u64(p->image + p->whole + m->peak_bytes, r->peak_bytes) +
-	       max_u64(m->column_bytes, r->column_bytes) +
-	       max_u64(m->kernel_bytes, r->kernel_bytes);
+	return max_u64(p->image + p->whole + m->peak_bytes, r->peak_bytes);
 }
 
 /* Buffers of the operators from @end on; the output of @end itself is there from the start. */
-static void take_buffers(const struct mcu_memory *from, uint32_t end, struct cost_memory *out)
+static void take_buffers(struct mcu_parts *p, const struct mcu_memory *from, uint32_t end)
 {
-	uint32_t base = out->n_buffers;
+	uint32_t base = p->n_buffers;
 
 	for (uint32_t i = 0; i < from->n_buffers; i++) {
 		struct cost_buffer b = from->buffer[i];
@@ -221,14 +229,50 @@ static void take_buffers(const struct mcu_memory *from, uint32_t end, struct cos
 		b.host += base;
 		b.from += b.from ? end : 0;
 		b.to += end;
-		out->buffer[out->n_buffers++] = b;
+		p->buffer[p->n_buffers++] = b;
 	}
+}
+
+/* Both in one arena. */
+static void place_both(struct mcu_parts *p, uint32_t end, struct arena *a)
+{
+	mcu_memory_place(&p->patch, &p->patch_rules, &p->patch_memory, a);
+	mcu_memory_place(&p->rest, &p->rest_rules, &p->rest_memory, a);
+	p->buffer = ARENA_NEW(a, struct cost_buffer,
+			      p->patch_memory.n_buffers + p->rest_memory.n_buffers + 1);
+	take_buffers(p, &p->patch_memory, 0);
+	take_buffers(p, &p->rest_memory, end);
+	if (!net_elements(p->patch.op[0].out)) {
+		p->buffer[p->n_buffers] =
+			(struct cost_buffer){ .to = end, .size = p->image, .host = p->n_buffers };
+		p->n_buffers++;
+	}
+	p->arena_bytes = mcu_place_tight(&p->buffer, p->n_buffers, peak_of_both(p), a);
+}
+
+void mcu_parts_init(struct mcu_parts *p, const struct network *net,
+		    const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
+		    struct arena *a)
+{
+	plan_patch(p, net, rules, end, grid, a);
+	plan_rest(p, net, end, a);
+	if (rules->model == MCU_NASC && grid > 1)
+		place_both(p, end, a);
+}
+
+uint64_t mcu_parts_peak(const struct mcu_parts *p)
+{
+	const struct mcu_memory *m = &p->patch_memory, *r = &p->rest_memory;
+
+	if (p->buffer)
+		return p->arena_bytes;
+	return peak_of_both(p) + max_u64(m->column_bytes, r->column_bytes) +
+	       max_u64(m->kernel_bytes, r->kernel_bytes);
 }
 
 void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out, struct arena *a)
 {
 	const struct mcu_memory *patch = &p->patch_memory, *rest = &p->rest_memory;
-	uint64_t bytes = mcu_memory_place(&p->rest, &p->rest_rules, &p->rest_memory, a);
 	uint32_t n_patch = (uint32_t)p->patch.n_ops, n_rest = (uint32_t)p->rest.n_ops;
 
 	out->peak_bytes = mcu_parts_peak(p);
@@ -242,22 +286,16 @@ void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out,
 	for (uint32_t k = n_patch ? 1 : 0; k < n_rest; k++)
 		out->step[end + k] = end + rest->order[k];
 	if (!n_patch) {
-		out->arena_bytes = bytes;
+		out->arena_bytes = mcu_memory_place(&p->rest, &p->rest_rules, &p->rest_memory, a);
 		out->buffer = rest->buffer;
 		out->n_buffers = rest->n_buffers;
 		return;
 	}
-	mcu_memory_place(&p->patch, &p->patch_rules, &p->patch_memory, a);
-	out->buffer = ARENA_NEW(a, struct cost_buffer, patch->n_buffers + rest->n_buffers + 1);
-	take_buffers(patch, 0, out);
-	take_buffers(rest, end, out);
-	if (!net_elements(p->patch.op[0].out)) {
-		out->buffer[out->n_buffers] =
-			(struct cost_buffer){ .to = end, .size = p->image, .host = out->n_buffers };
-		out->n_buffers++;
-	}
-	out->arena_bytes = mcu_place_tight(&out->buffer, out->n_buffers,
-					   out->peak_bytes - out->beside_bytes, a);
+	if (!p->buffer)
+		place_both(p, end, a);
+	out->buffer = p->buffer;
+	out->n_buffers = p->n_buffers;
+	out->arena_bytes = p->arena_bytes;
 }
 
 /* ---- schedules ------------------------------------------------------------------------- */
@@ -267,19 +305,22 @@ void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out,
 #define ENDS_TIMES_OPERATORS (1u << 17)
 
 /* A part of the output can be computed from a part of each input. */
-static bool is_local(enum net_kind kind)
+static bool is_local(enum net_kind kind, enum mcu_memory_model model)
 {
+	if (model == MCU_NASC && (kind == NET_PAD || kind == NET_UPSAMPLE))
+		return false;
 	return kind != NET_DENSE && kind != NET_GLOBAL_POOL && kind != NET_SOFTMAX;
 }
 
 /* Operators that can end the patched part: local as all before them, and nothing written
  * before them is read after them. */
-static uint32_t find_ends(const struct network *net, uint32_t *end, struct arena *scratch)
+static uint32_t find_ends(const struct network *net, enum mcu_memory_model model, uint32_t *end,
+			  struct arena *scratch)
 {
 	uint32_t *last = ARENA_NEW(scratch, uint32_t, net->n_ops), n = 0, reach = 0;
 
 	network_lifetimes(net, last);
-	for (uint32_t i = 0; i + 1 < net->n_ops && is_local(net->op[i].kind); i++) {
+	for (uint32_t i = 0; i + 1 < net->n_ops && is_local(net->op[i].kind, model); i++) {
 		if (i > 0 && reach <= i)
 			end[n++] = i;
 		reach = max_u32(reach, last[i]);
@@ -338,7 +379,7 @@ static struct rest *list_rests(const struct network *net, const struct mcu_memor
 
 	mcu_memory_sizes(net, rules, size, a);
 	for (size_t i = net->n_ops; i-- > 1;) {
-		rest[i].least = max_u64(behind, size[0] + bytes_of(net, (uint32_t)i, rules));
+		rest[i].least = max_u64(behind, size[0] + mcu_memory_bytes(net->op[i].out, rules));
 		if (is_apart(net->op[i].kind))
 			behind = max_u64(behind, size[network_inputs(net, i)[0]] + size[i]);
 	}
@@ -352,12 +393,14 @@ static void find_peak(const struct network *net, const struct mcu_memory_rules *
 	struct mcu_parts p;
 
 	plan_patch(&p, net, rules, s->end, s->grid, scratch);
-	if (!rest->planned) {
+	if (!rest->planned || rules->model == MCU_NASC) { /* whose addresses are both's */
 		plan_rest(&p, net, s->end, scratch);
 		rest->memory = p.rest_memory;
 		rest->planned = true;
 	}
 	p.rest_memory = rest->memory;
+	if (rules->model == MCU_NASC && s->grid > 1)
+		place_both(&p, s->end, scratch);
 	s->peak_bytes = mcu_parts_peak(&p);
 	rest->least = max_u64(rest->least, rest->memory.peak_bytes + rest->memory.column_bytes +
 						   rest->memory.kernel_bytes);
@@ -366,11 +409,14 @@ static void find_peak(const struct network *net, const struct mcu_memory_rules *
 
 /* Those in parts that may need less than @most bytes, by extra work. */
 static uint32_t candidates(const struct network *net, const struct mcu_schedule_limits *limits,
-			   const struct mcu_effort *effort, const struct rest *rest, uint64_t most,
-			   struct arena *a, struct mcu_schedule **list)
+			   enum mcu_memory_model model, const struct mcu_effort *effort,
+			   const struct rest *rest, uint64_t most, struct arena *a,
+			   struct mcu_schedule **list)
 {
-	uint32_t *end = ARENA_NEW(a, uint32_t, net->n_ops), n_ends = find_ends(net, end, a), n = 0;
+	uint32_t *end = ARENA_NEW(a, uint32_t, net->n_ops), n_ends, n = 0;
 	struct mcu_schedule *s;
+
+	n_ends = find_ends(net, model, end, a);
 
 	if (n_ends > ENDS_TIMES_OPERATORS / net->n_ops)
 		n_ends = (uint32_t)(ENDS_TIMES_OPERATORS / net->n_ops);
@@ -400,7 +446,8 @@ uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules 
 
 	find_peak(net, rules, &rest[0], &whole, a);
 	if (limits->grid > 1 && whole.peak_bytes > limits->enough)
-		n_in_parts = candidates(net, limits, effort, rest, whole.peak_bytes, a, &in_parts);
+		n_in_parts = candidates(net, limits, rules->model, effort, rest, whole.peak_bytes,
+					a, &in_parts);
 	*list = s = ARENA_NEW(a, struct mcu_schedule, 1 + n_in_parts);
 	s[0] = whole;
 	for (uint32_t i = 0; i < n_in_parts && s[n - 1].peak_bytes > limits->enough; i++) {

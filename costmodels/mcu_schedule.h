@@ -38,7 +38,7 @@ struct mcu_schedule_limits {
  * mcu_schedules() - layer by layer, and every way in parts that needs less SRAM and is beaten by
  *                   no other in both SRAM and work
  * @net:    inferred, as deployed
- * @rules:  not MCU_TFLM, which has no parts
+ * @rules:  not MCU_TFLM, which has no parts; MCU_NASC cuts neither pads nor upsamplings
  * @effort: n_ops
  * @a:      holds the list
  *
@@ -56,12 +56,21 @@ struct mcu_parts {
 	uint64_t whole, image; /* bytes beside the patch's: the output of @end, the image or 0 */
 	double *area;	       /* per operator of the whole: elements computed over its output's */
 	struct mcu_memory_rules patch_rules, rest_rules;
+	/* MCU_NASC in parts: both in one arena; of the patch, of the rest, the image. Else NULL. */
+	struct cost_buffer *buffer;
+	uint32_t n_buffers;
+	uint64_t arena_bytes;
 };
 void mcu_parts_init(struct mcu_parts *p, const struct network *net,
 		    const struct mcu_memory_rules *rules, uint32_t end, uint32_t grid,
 		    struct arena *a);
-/* Peak of both, with buffers. */
+/* Peak of both, with buffers; MCU_NASC: of the addresses. */
 uint64_t mcu_parts_peak(const struct mcu_parts *p);
 /* Addresses for both: fills steps, buffers and bytes of @out, operators as in the whole network. */
 void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out, struct arena *a);
+
+/* Along one side, of each operator's output up to @end in each part, what is held of it,
+ * [end + 1][grid]; the image is there whole. */
+void mcu_parts_spans(const struct network *net, uint32_t end, uint32_t grid, bool vertical,
+		     struct nasc_span *span, struct arena *scratch);
 #endif

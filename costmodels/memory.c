@@ -26,8 +26,10 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	for (size_t i = 0; out->per_op && i < net->n_ops * N_METRICS; i++)
 		out->per_op[i] = 0;
 	for (size_t i = 0; i < N_METRICS; i++) {
-		const struct mcu_memory_rules rules = { (enum mcu_memory_model)i, 8, true, true,
-							false };
+		const struct mcu_memory_rules rules = { .model = (enum mcu_memory_model)i,
+							.activation_bits = 8,
+							.count_input = true,
+							.inplace_depthwise = true };
 		struct mcu_memory memory;
 		struct deployed d;
 		size_t refused;

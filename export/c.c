@@ -6,192 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "export.h"
+#include "c_source.h"
 #include "file.h"
-
-/* ---- constants ---------------------------------------------------------------------- */
-
-static void write_bytes(FILE *fp, const int8_t *byte, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		fprintf(fp, "%s%d,", i % 24 ? "" : "\n\t", byte[i]);
-}
-
-static bool has_weights(const struct quantised *q, size_t op)
-{
-	return q->op[op].weights != NULL;
-}
-
-/* The union begins on a multiple of 4 bytes in any C. */
-static void write_weights(const struct quantised *q, size_t op, FILE *fp, struct arena *a)
-{
-	struct arena_mark mark = arena_mark(a);
-	uint64_t n = firmware_weight_bytes(&q->net, op);
-	int8_t *packed = ARENA_NEW(a, int8_t, n);
-
-	firmware_pack(&q->net, op, q->op[op].weights, packed);
-	fprintf(fp,
-		"static const union {\n\tint8_t byte[%" PRIu64
-		"];\n\tint32_t align;\n} weights_%zu = {{",
-		n, op);
-	write_bytes(fp, packed, n);
-	fputs("\n} };\n", fp);
-	arena_rewind(a, mark);
-}
-
-/* Number @i of an array of pairs. */
-static void write_pair(FILE *fp, uint32_t i, int32_t a, int32_t b)
-{
-	fprintf(fp, "%s{ %" PRId32 ", %" PRId32 " },", i % 4 ? " " : "\n\t", a, b);
-}
-
-static void write_requant(const struct quantised_op *o, size_t op, FILE *fp)
-{
-	fprintf(fp, "static const struct nasc_requant requant_%zu[] = {", op);
-	for (uint32_t i = 0; i < o->n_requant; i++)
-		write_pair(fp, i, o->requant[i].offset, o->requant[i].multiplier);
-	fputs("\n};\n", fp);
-}
-
-static void write_affine(const struct quantised_op *o, size_t op, uint32_t n, FILE *fp)
-{
-	fprintf(fp, "static const struct nasc_affine affine_%zu[] = {", op);
-	for (uint32_t i = 0; i < n; i++)
-		write_pair(fp, i, o->affine[i].constant, o->affine[i].factor);
-	fputs("\n};\n", fp);
-}
-
-static void write_factors(const struct quantised_op *o, size_t op, uint32_t n, FILE *fp)
-{
-	fprintf(fp, "static const int32_t factor_%zu[] = {", op);
-	for (uint32_t i = 0; i < n; i++)
-		fprintf(fp, " %" PRId32 ",", o->affine[i].factor);
-	fputs(" };\n", fp);
-}
-
-static void write_window(const struct quantised *q, size_t op, FILE *fp)
-{
-	const struct net_op *o = &q->net.op[op];
-	struct net_shape in = network_in_shape(&q->net, op);
-	uint32_t h = o->kernel_h, w = o->kernel_w, stride = o->stride;
-
-	if (o->kind == NET_GLOBAL_POOL) {
-		h = in.h;
-		w = in.w;
-		stride = 1;
-	}
-	fprintf(fp,
-		"static const struct nasc_window window_%zu = {\n"
-		"\t.in_h = %u, .in_w = %u, .in_c = %u, .out_h = %u, .out_w = %u, .out_c = %u,\n"
-		"\t.kernel_h = %u, .kernel_w = %u, .stride = %u, .pad_top = %u, .pad_left = %u,\n"
-		"\t.out_line = %u, .zero = %" PRId32 ",\n",
-		op, in.h, in.w, in.c, o->out.h, o->out.w, o->out.c, h, w, stride, o->pad_top,
-		o->pad_left, o->out.w, q->op[network_inputs(&q->net, op)[0]].zero);
-	if (has_weights(q, op))
-		fprintf(fp, "\t.weights = weights_%zu.byte,\n", op);
-	if (q->op[op].n_requant)
-		fprintf(fp, "\t.requant = requant_%zu,\n", op);
-	fputs("};\n", fp);
-}
-
-static void write_constants(const struct quantised *q, size_t op, FILE *fp, struct arena *a)
-{
-	const struct net_op *o = &q->net.op[op];
-
-	fprintf(fp, "\n/* operator %zu: %s, %ux%ux%u */\n", op, net_kind_name(o->kind), o->out.h,
-		o->out.w, o->out.c);
-	if (has_weights(q, op))
-		write_weights(q, op, fp, a);
-	if (q->op[op].n_requant)
-		write_requant(&q->op[op], op, fp);
-	if (o->kind == NET_BATCH_NORM)
-		write_affine(&q->op[op], op, o->out.c, fp);
-	if (o->kind == NET_ADD)
-		write_factors(&q->op[op], op, o->n_inputs, fp);
-	if (firmware_has_window(o->kind))
-		write_window(q, op, fp);
-}
-
-/* ---- calls --------------------------------------------------------------------------- */
-
-static void write_add(const struct export_c *e, size_t op, FILE *fp)
-{
-	const struct network *net = &e->network->net;
-	const struct net_op *o = &net->op[op];
-
-	fprintf(fp,
-		"\tnasc_add(%" PRId32 ", factor_%zu, %u, %u, %" PRIu64 ", (const int8_t *const[]){",
-		e->network->op[op].affine[0].constant, op, e->network->op[op].shift, o->n_inputs,
-		net_elements(o->out));
-	for (uint32_t k = 0; k < o->n_inputs; k++)
-		fprintf(fp, "%s arena.byte + %" PRIu64, k ? "," : "",
-			e->plan->output[network_inputs(net, op)[k]]);
-	fprintf(fp, " },\n\t\t arena.byte + %" PRIu64 ");\n", e->plan->output[op]);
-}
-
-static void write_concat(const struct export_c *e, size_t op, FILE *fp)
-{
-	const struct network *net = &e->network->net;
-	const struct net_op *o = &net->op[op];
-	uint64_t at = e->plan->output[op];
-
-	for (uint32_t k = 0; k < o->n_inputs; k++) {
-		uint32_t in = network_inputs(net, op)[k], c = net->op[in].out.c;
-		struct nasc_affine affine = e->network->op[op].affine[k];
-
-		fprintf(fp,
-			"\tnasc_place((struct nasc_affine){ %" PRId32 ", %" PRId32
-			" }, %u, %u, %u, %u, arena.byte + %" PRIu64
-			",\n\t\t   arena.byte + %" PRIu64 ");\n",
-			affine.constant, affine.factor, e->network->op[op].shift,
-			o->out.h * o->out.w, c, o->out.c, e->plan->output[in], at);
-		at += c;
-	}
-}
-
-static void write_call(const struct export_c *e, size_t op, FILE *fp)
-{
-	static const char *const window_call[NET_KIND_COUNT] = { [NET_CONV2D] = "conv",
-								 [NET_DEPTHWISE] = "depthwise",
-								 [NET_DENSE] = "dense",
-								 [NET_MAX_POOL] = "max_pool",
-								 [NET_AVG_POOL] = "mean_pool",
-								 [NET_GLOBAL_POOL] = "mean_pool",
-								 [NET_PAD] = "pad",
-								 [NET_UPSAMPLE] = "upsample" };
-	const struct quantised *q = e->network;
-	const struct net_op *o = &q->net.op[op];
-	uint64_t x = e->plan->output[network_inputs(&q->net, op)[0]], y = e->plan->output[op];
-
-	switch (o->kind) {
-	case NET_ADD:
-		write_add(e, op, fp);
-		break;
-	case NET_CONCAT:
-		write_concat(e, op, fp);
-		break;
-	case NET_BATCH_NORM:
-		fprintf(fp,
-			"\tnasc_scale(affine_%zu, %u, %u, %u, arena.byte + %" PRIu64
-			", arena.byte + %" PRIu64 ");\n",
-			op, q->op[op].shift, o->out.h * o->out.w, o->out.c, x, y);
-		break;
-	case NET_RELU:
-	case NET_RELU6:
-		fprintf(fp,
-			"\tnasc_clamp(%" PRId32 ", %" PRId32 ", %" PRIu64 ", arena.byte + %" PRIu64
-			", arena.byte + %" PRIu64 ");\n",
-			q->op[op].zero, quantised_high(q, op), net_elements(o->out), x, y);
-		break;
-	default:
-		fprintf(fp,
-			"\tnasc_%s(&window_%zu, arena.byte + %" PRIu64 ", arena.byte + %" PRIu64,
-			window_call[o->kind], op, x, y);
-		if (o->kind == NET_CONV2D || o->kind == NET_DEPTHWISE)
-			fprintf(fp, ", arena.byte + %" PRIu64, e->plan->scratch[op]);
-		fputs(");\n", fp);
-	}
-}
 
 /* ---- files ----------------------------------------------------------------------------- */
 
@@ -306,33 +122,6 @@ static void write_header(const struct export_c *e, FILE *fp, struct arena *a)
 		name, name);
 }
 
-static void write_source(const struct export_c *e, FILE *fp, struct arena *a)
-{
-	const struct network *net = &e->network->net;
-	size_t last = net->n_ops - 1;
-
-	fprintf(fp, "#include \"%s.h\"\n\n#include <string.h>\n\n#include \"nasc_kernels.h\"\n",
-		e->name);
-	for (size_t i = 1; i < net->n_ops; i++)
-		write_constants(e->network, i, fp, a);
-	fprintf(fp,
-		"\nstatic union {\n\tint8_t byte[%" PRIu64 "];\n\tint32_t align;\n} arena;\n\n"
-		"int8_t *%s_input(void)\n{\n\treturn arena.byte + %" PRIu64 ";\n}\n\n",
-		e->plan->arena_bytes, e->name, e->plan->output[0]);
-	fprintf(fp,
-		"int %s_run(const int8_t *in, int8_t *out)\n{\n\tint best = 0;\n\n"
-		"\tif (in != arena.byte + %" PRIu64 ")\n\t\tmemcpy(arena.byte + %" PRIu64
-		", in, %" PRIu64 ");\n",
-		e->name, e->plan->output[0], e->plan->output[0], net_elements(net->input));
-	for (size_t k = 1; k < net->n_ops; k++)
-		write_call(e, e->plan->order[k], fp);
-	fprintf(fp,
-		"\tmemcpy(out, arena.byte + %" PRIu64
-		", %u);\n\tfor (int i = 1; i < %u; i++)\n\t\tif (out[i] > out[best])\n"
-		"\t\t\tbest = i;\n\treturn best;\n}\n",
-		e->plan->output[last], net->classes, net->classes);
-}
-
 static void write_test(const struct export_c *e, FILE *fp, struct arena *a)
 {
 	size_t n_in = net_elements(e->network->net.input), n_out = e->network->net.classes;
@@ -347,13 +136,13 @@ static void write_test(const struct export_c *e, FILE *fp, struct arena *a)
 	for (size_t i = 0; i < e->n_tests; i++) {
 		quantised_input(e->network, e->test + i * n_in, in);
 		fputs("\n\t{", fp);
-		write_bytes(fp, in, n_in);
+		c_write_bytes(fp, in, n_in);
 		fputs(" },", fp);
 	}
 	fprintf(fp, "\n};\nstatic const int8_t expected[IMAGES][%zu] = {", n_out);
 	for (size_t i = 0; i < e->n_tests; i++) {
 		fputs("\n\t{", fp);
-		write_bytes(fp, e->expected + i * n_out, n_out);
+		c_write_bytes(fp, e->expected + i * n_out, n_out);
 		fputs(" },", fp);
 	}
 	fprintf(fp,
@@ -502,7 +291,7 @@ enum nasc_status export_c(const struct export_c *e, const char *folder, struct n
 		return file_fail(err, folder, "cannot make the folder", errno);
 	st = write_file(e, folder, e->name, ".h", write_header, &a, err);
 	if (!st)
-		st = write_file(e, folder, e->name, ".c", write_source, &a, err);
+		st = write_file(e, folder, e->name, ".c", c_write_source, &a, err);
 	if (!st)
 		st = write_file(e, folder, e->name, "_test.c", write_test, &a, err);
 	if (!st)

@@ -23,7 +23,7 @@ static uint64_t n_inputs(const struct network *net, size_t op)
 
 static bool fits(struct net_shape s)
 {
-	return s.h <= UINT16_MAX && s.w <= UINT16_MAX && s.c <= UINT16_MAX &&
+	return s.h <= INT16_MAX && s.w <= INT16_MAX && s.c <= UINT16_MAX &&
 	       net_elements(s) <= INT32_MAX;
 }
 
@@ -58,7 +58,8 @@ const char *firmware_refusal(const struct network *net, size_t op)
 	for (uint32_t i = 0; i < o->n_inputs; i++)
 		small = small && fits(net->op[network_inputs(net, op)[i]].out);
 	if (!small)
-		return "a side, kernel, stride or number of channels above 65535, or 2 GiB";
+		return "a side or padding above 32767, a kernel, stride or number of channels "
+		       "above 65535, or 2 GiB";
 	if (o->kind == NET_SOFTMAX)
 		return "a softmax that is not the network's end";
 	if (o->kind == NET_CONV2D && o->groups > 1)

@@ -45,9 +45,17 @@ uint64_t firmware_code_bytes(const struct network *net);
 /* Where an exported network keeps its maps: what runs when, and where. */
 struct firmware_plan {
 	uint64_t arena_bytes;
+	uint32_t n_ops;
 	uint32_t *order;   /* [n_ops] operators, the input first */
 	uint64_t *output;  /* [n_ops] offset in the arena of each one's output */
 	uint64_t *scratch; /* and of what its kernel works in */
+	/* The first @n_patched of order, the last of which is @end, run on one of @grid x @grid
+	 * parts after the other; only the output of @end is whole, and the image. Layer by layer:
+	 * 0, 0 and 1. */
+	uint32_t n_patched, end, grid;
+	uint32_t patched; /* @end in the network as it was before it was folded */
+	/* [end + 1][grid]: of each output, what is held of it in a part, along each side. */
+	struct nasc_span *rows, *columns;
 };
 
 /* Instructions of the operator's kernel, from the first to the last: exact to about 1 % on

@@ -6,7 +6,8 @@
  * the DSP extension (Cortex-M4, M7, M33: __ARM_FEATURE_DSP) the inner loops use it; elsewhere
  * they are portable, with the same bits.
  *
- * Maps are [h][w][c] and begin on a multiple of 4 bytes; nothing behind one is read or written.
+ * Maps are [h][w][c] and begin on a multiple of 4 bytes, but for a @y that is a part of a larger
+ * map, which begins anywhere; nothing behind a map is read or written.
  * A value q of a map stands for scale * (q - zero). All sums are of 32 bits and never overflow:
  * who chooses offsets, factors and weights sees to that. >> is arithmetic, sat() limits to
  * [-128, 127]. */
@@ -68,4 +69,20 @@ void nasc_clamp(int8_t low, int8_t high, uint32_t elements, const int8_t *x, int
 void nasc_pad(const struct nasc_window *w, const int8_t *x, int8_t *y);
 /* Each cell @stride times in h and w. */
 void nasc_upsample(const struct nasc_window *w, const int8_t *x, int8_t *y);
+
+/* Networks whose first operators run on parts of their maps, one after the other. */
+
+/* Rows or columns of a map. */
+struct nasc_span {
+	uint16_t first, cells;
+};
+struct nasc_part {
+	struct nasc_span rows, columns;
+};
+/* Operator @whole, of which @in is held of the input and @out is wanted of the output; @to: what
+ * there is of that, @out or more. The kernel's y is nasc_part_row(to, out, 0, channels) into it. */
+struct nasc_window nasc_part_window(const struct nasc_window *whole, struct nasc_part in,
+				    struct nasc_part out, struct nasc_part to);
+/* Where, in the map of part @held, row @row of part @of begins. */
+uint32_t nasc_part_row(struct nasc_part held, struct nasc_part of, uint32_t row, uint32_t channels);
 #endif

@@ -230,9 +230,10 @@ static inline uint64_t peak(const struct network *net, bool count_input, bool in
 	uint64_t bytes;
 
 	network_fold(net, &a, &folded, NULL);
-	mcu_memory_plan(&folded,
-			&(struct mcu_memory_rules){ MCU_IDEAL, 8, count_input, inplace, false }, &a,
-			&memory);
+	mcu_memory_plan(
+		&folded,
+		&(struct mcu_memory_rules){ MCU_IDEAL, 8, count_input, inplace, false, false }, &a,
+		&memory);
 	bytes = memory.peak_bytes;
 	if (exact)
 		*exact = memory.exact;

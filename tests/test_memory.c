@@ -166,8 +166,9 @@ Test(memory, equals_brute_force_on_random_graphs)
 		struct arena_mark mark = arena_mark(&a);
 		struct network net;
 		struct mcu_memory memory;
-		struct mcu_memory_rules rules = { MCU_IDEAL, 8, rng_below(&r, 2) != 0,
-						  rng_below(&r, 2) != 0, false };
+		struct mcu_memory_rules rules = {
+			MCU_IDEAL, 8, rng_below(&r, 2) != 0, rng_below(&r, 2) != 0, false, false
+		};
 		struct brute b = { .net = &net,
 				   .inplace = rules.inplace_depthwise,
 				   .best = UINT64_MAX };

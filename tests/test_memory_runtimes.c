@@ -9,7 +9,7 @@ TestSuite(memory_runtimes, .fini = no_leaks);
 static void plan(const struct network *net, enum mcu_memory_model model, struct arena *a,
 		 struct network *folded, struct mcu_memory *out)
 {
-	const struct mcu_memory_rules rules = { model, 8, true, true, false };
+	const struct mcu_memory_rules rules = { model, 8, true, true, false, false };
 
 	network_fold(net, a, folded, NULL);
 	mcu_memory_plan(folded, &rules, a, out);
@@ -231,8 +231,9 @@ Test(memory_runtimes, addresses_do_not_collide)
 	rng_seed(&r, 7, 9);
 	for (int k = 0; k < 1000; k++) {
 		struct arena_mark mark = arena_mark(&a);
-		const struct mcu_memory_rules rules = { MCU_IDEAL, 8, true, rng_below(&r, 2) != 0,
-							rng_below(&r, 2) != 0 };
+		const struct mcu_memory_rules rules = {
+			MCU_IDEAL, 8, true, rng_below(&r, 2) != 0, rng_below(&r, 2) != 0, false
+		};
 		struct network net, folded;
 		struct mcu_memory m;
 		uint64_t arena;
@@ -318,7 +319,7 @@ Test(memory_runtimes, firmware_overwrites_nothing_that_is_needed)
 
 		random_network(&net, &a, &r, 3); /* not in words */
 		network_fold(&net, &a, &folded, NULL);
-		mcu_firmware_plan(&folded, &a, &p);
+		mcu_firmware_plan(NULL, &folded, &a, &p);
 		check_firmware(&folded, &p);
 		plan(&net, MCU_NASC, &a, &folded, &m);
 		cr_assert_eq(m.peak_bytes, p.arena_bytes);
@@ -340,7 +341,7 @@ Test(memory_runtimes, firmware_by_hand)
 	network_conv2d(&net, 0, 8, 1, 1, 1, NET_SAME, true);
 	network_depthwise(&net, 1, 3, 1, NET_SAME, true);
 	cr_assert_eq(network_infer(&net, &err), NASC_OK);
-	mcu_firmware_plan(&net, &a, &p);
+	mcu_firmware_plan(NULL, &net, &a, &p);
 	cr_expect_eq(p.arena_bytes, 16 * 16 * (4 + 8) + 16);
 	cr_expect_eq(p.output[1], p.output[2]);
 
@@ -348,7 +349,7 @@ Test(memory_runtimes, firmware_by_hand)
 	network_init(&net, &a, (struct net_shape){ 8, 8, 4 });
 	network_depthwise(&net, 0, 3, 2, NET_SAME, true);
 	cr_assert_eq(network_infer(&net, &err), NASC_OK);
-	mcu_firmware_plan(&net, &a, &p);
+	mcu_firmware_plan(NULL, &net, &a, &p);
 	cr_expect_eq(p.arena_bytes, (8 * 8 + 4 * 4) * 4 + firmware_scratch_bytes(&net, 1));
 	arena_free(&a);
 }
@@ -381,7 +382,7 @@ static uint64_t in_parts(const struct network *net, const struct mcu_memory_rule
  */
 Test(memory_runtimes, mobilenet_v2_in_patches)
 {
-	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, true };
+	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, true, false };
 	struct arena a = { 0 };
 	struct network net;
 	const double conv = 299494272;
@@ -436,7 +437,7 @@ static void mark(const struct network *net, uint32_t op, uint32_t y, uint32_t x,
  * the cells that are computed. */
 Test(memory_runtimes, halo_equals_brute_force)
 {
-	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, false };
+	const struct mcu_memory_rules rules = { MCU_IDEAL, 8, false, true, false, false };
 	struct rng r;
 	int more = 0;
 
@@ -530,9 +531,10 @@ Test(memory_runtimes, schedules_equal_brute_force)
 
 	rng_seed(&r, 21, 22);
 	for (int k = 0; k < 300; k++) {
-		const struct mcu_memory_rules rules = { rng_below(&r, 2) ? MCU_IDEAL
-									 : MCU_TINYENGINE,
-							8, rng_below(&r, 2) != 0, true, false };
+		const enum mcu_memory_model models[] = { MCU_IDEAL, MCU_TINYENGINE, MCU_NASC };
+		const struct mcu_memory_rules rules = {
+			models[rng_below(&r, 3)], 8, rng_below(&r, 2) != 0, true, false, false
+		};
 		struct mcu_schedule_limits limits = { .grid = 5, .end = UINT32_MAX };
 		double call = rng_below(&r, 2) ? 5000 : 0;
 		struct arena a = { 0 };
@@ -587,7 +589,7 @@ Test(memory_runtimes, schedules_equal_brute_force)
 /* 1,000 operators that could each end 15 grids, none of which helps; and where each helps. */
 Test(memory_runtimes, long_networks_take_no_minute, .timeout = 30)
 {
-	const struct mcu_memory_rules rules = { MCU_TINYENGINE, 8, true, true, false };
+	const struct mcu_memory_rules rules = { MCU_TINYENGINE, 8, true, true, false, false };
 	const struct mcu_schedule_limits limits = { .grid = 16, .end = UINT32_MAX };
 
 	for (uint32_t shrink = 0; shrink < 2; shrink++) {

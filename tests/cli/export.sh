@@ -83,7 +83,7 @@ int main()
 	return network_run(network_input(), out) > NETWORK_OUTPUTS;
 }
 C
-	for source in network nasc_kernels nasc_layers nasc_depthwise; do
+	for source in network nasc_kernels nasc_layers nasc_depthwise nasc_parts; do
 		"${CC:-cc}" -std=c99 -c fw4/$source.c -o $source.o
 	done
 	"${CXX:-c++}" -Wall -Wextra -Werror -Ifw4 application.cc ./network.o nasc_*.o -o application 2>err
@@ -99,6 +99,38 @@ fi
 "$nasc" cost net.json --target stm32l4r5-nasc --json >cost.json 2>err
 cost() { tr -d ' \n' <cost.json | grep -o "\"$1\":{\"value\":[0-9]*" | grep -o '[0-9]*$'; }
 is "nasc cost: the arena" "$(cost sram_bytes)" "$(figure arena_bytes)"
+
+# In parts: everything that can be cut, residuals and what ends the parts among it.
+cat >parts.json <<'JSON'
+{"version": 1, "input": [8, 8, 1], "operators": [
+  {"name": "a", "kind": "conv2d", "channels": 6, "kernel": 1, "bias": true},
+  {"name": "b", "kind": "depthwise", "kernel": 3}, {"kind": "relu6"},
+  {"name": "c", "kind": "conv2d", "channels": 6, "kernel": 1},
+  {"name": "d", "kind": "add", "inputs": ["a", "c"]},
+  {"name": "e", "kind": "max_pool", "kernel": 2, "stride": 1},
+  {"name": "f", "kind": "avg_pool", "kernel": 3, "stride": 1, "inputs": ["d"]},
+  {"kind": "concat", "inputs": ["f", "e"]}, {"kind": "batch_norm"}, {"name": "g", "kind": "relu"},
+  {"name": "h", "kind": "conv2d", "channels": 4, "kernel": 2, "stride": 2},
+  {"kind": "depthwise", "kernel": 3, "stride": 2}, {"kind": "conv2d", "channels": 6, "kernel": 3, "bias": true},
+  {"kind": "global_pool"}, {"kind": "dense", "channels": 4}, {"kind": "softmax"}]}
+JSON
+"$nasc" train parts.json --config config.yaml --set train.epochs=2 --save parts.w >train.txt 2>err
+board() { # BYTES
+	printf 'model: mcu\nsummary: small\nruntime: nasc\nclock: 1 MHz\nsram: %s\nflash: 1 MiB\nmemory: nasc\npatches: 5\n' "$1" >board.yaml
+}
+board 1
+"$nasc" cost parts.json --target ./board.yaml --schedules --json |
+	tr -d ' \n' | grep -o '"patch_grid":[0-9]*,"patched":[0-9]*,"sram_bytes":[0-9]*' | tr -cs '0-9\n' ' ' >schedules
+is "schedules" "$(awk '$2 > 0' schedules | wc -l | awk '{ print ($1 > 2 ? "several" : $1) }')" several
+while read -r grid end bytes; do
+	board "$bytes"
+	"$nasc" export parts.json --config config.yaml --weights parts.w -o parts --name tiny --target ./board.yaml --json >parts.txt 2>err
+	is "in $grid x $grid parts up to $end: as costed" \
+		"$? $(tr -d ' \n' <parts.txt | grep -o '"patch_grid":[0-9]*,"patched":[0-9]*,"arena_bytes":[0-9]*' | tr -cs '0-9\n' ' ')" \
+		"0 $(grep " $bytes\$" schedules)"
+	make -C parts check CFLAGS='-O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all' >check.txt 2>err
+	is "the same bits" "$(grep -c 'tiny: 40 of 40 images as expected' check.txt) $(cat err)" "1 "
+done <schedules
 
 # On three cores, in QEMU: the same bits, in the memory that was predicted.
 for core in m4 m7 m33; do
@@ -184,6 +216,7 @@ fault "a name of the kernels' files" 2 "nasc's own" --config config.yaml --weigh
 fault "weights that are none" 4 'net.json: not a weights file' --config config.yaml --weights net.json -o x
 head -c 3000 w >short
 fault "weights cut short" 4 'short: ' --config config.yaml --weights short -o x
+fault "a target of another runtime" 2 "stm32f746 does not run nasc's firmware" --config config.yaml --weights w -o x --target stm32f746
 fault "no data" 2 'give --config' --weights w -o x
 sed 's/"channels": 6/"channels": 7/' net.json >other.json
 "$nasc" export other.json --config config.yaml --weights w -o x >out 2>err
