@@ -72,7 +72,7 @@ static double candidate(struct bench *b, size_t i, bool costs, size_t *ops)
 	struct nasc_err err = { 0 };
 	double sum = 0;
 
-	b->space.ops->decode(&b->space, b->gene + i * b->space.n_genes, &b->scratch, &net);
+	space_decode(&b->space, b->gene + i * b->space.n_genes, &b->scratch, &net);
 	*ops += net.n_ops;
 	if (costs) {
 		must(b->size.ops->cost(&b->size, &net, &b->scratch, &cost, &err), &err);

@@ -90,7 +90,7 @@ static void fill_cells(struct study *first, struct study *mean, struct arena *a,
 
 		for (size_t i = EDGES; i-- > 0; left /= 5)
 			genes[i] = gene[i] = left % 5;
-		first->space.ops->decode(&first->space, gene, a, &net);
+		space_decode(&first->space, gene, a, &net);
 		study_costs(first, &net, a, value, &bounds, &err);
 		check(&err);
 		study_features(first, genes, &net, value, a, out->x + cell * out->width);

@@ -214,7 +214,7 @@ static void sample(const void *space, uint64_t seed, uint64_t i, struct arena *a
 
 	rng_stream(&rng, seed, RNG_REFERENCE, i);
 	space_sample(s, &rng, gene);
-	s->ops->decode(s, gene, a, out);
+	space_decode(s, gene, a, out);
 }
 
 static void evaluator_make(struct bench *b, const struct evaluator_ops *ops, struct evaluator *e)
@@ -246,7 +246,7 @@ static bool score(struct bench *b, struct evaluator *e, void *worker, size_t i,
 	struct eval_request request = { .id = i, .seed = b->seed, .net = &net };
 	enum eval_outcome outcome;
 
-	b->space.ops->decode(&b->space, b->gene[i], &b->arena, &net);
+	space_decode(&b->space, b->gene[i], &b->arena, &net);
 	outcome = e->ops->run(e, worker, &request, result);
 	arena_rewind(&b->arena, mark);
 	return outcome == EVAL_OK;

@@ -128,7 +128,7 @@ static double networks_evaluate(struct networks *w, const double *x, double *f)
 
 	for (size_t i = 0; i < w->space.n_genes; i++)
 		w->gene[i] = (uint32_t)x[i];
-	w->space.ops->decode(&w->space, w->gene, &w->scratch, &net);
+	space_decode(&w->space, w->gene, &w->scratch, &net);
 	must(w->size.ops->cost(&w->size, &net, &w->scratch, &size, &err), &err);
 	must(w->mcu.ops->cost(&w->mcu, &net, &w->scratch, &mcu, &err), &err);
 	for (size_t i = 0; i < net.n_ops; i++)

@@ -115,7 +115,7 @@ static void print_worker(const struct study *s)
 		uint64_t bounds;
 
 		space_sample(&s->space, &rng, gene);
-		s->space.ops->decode(&s->space, gene, &a, &net);
+		space_decode(&s->space, gene, &a, &net);
 		if (!study_costs(s, &net, &a, value, &bounds, &err) &&
 		    study_violation(s, value, false, NULL) == 0) {
 			most = fmax(most, e->worker_bytes(s->config->evaluator_cfg, &net));

@@ -108,7 +108,7 @@ static enum nasc_status sample(const struct study *s, long n, bool json, struct 
 		const char *why = NULL;
 
 		space_sample(&s->space, &rng, gene);
-		s->space.ops->decode(&s->space, gene, &a, &net);
+		space_decode(&s->space, gene, &a, &net);
 		st = study_costs(s, &net, &a, value, &bounds, err);
 		if (st == NASC_INFEASIBLE) {
 			why = arena_strdup(&a, err->msg);

@@ -129,22 +129,12 @@ static double progress(const struct search *s)
 	return st->told - before < st->moves ? (double)(st->told - before) / (double)st->moves : 1;
 }
 
-/* How many can be proposed before any is told. */
-static size_t proposals(const struct search *s)
+static size_t amosa_batch(const struct search *s)
 {
 	const struct amosa_cfg *cfg = s->cfg;
 	const struct amosa_state *st = s->state;
 
-	return st->told < st->starts ? (size_t)(st->starts - st->told) : (size_t)cfg->batch;
-}
-
-/* Room for the larger of starts and batch, so that it suffices to ask for it once. */
-static size_t amosa_batch(const struct search *s)
-{
-	const struct amosa_cfg *cfg = s->cfg;
-	size_t n = proposals(s);
-
-	return n > (size_t)cfg->batch ? n : (size_t)cfg->batch;
+	return search_room(st->starts, st->told, cfg->batch);
 }
 
 /* Change one variable that has a choice: reals by a step of the Laplace distribution, cut
@@ -253,8 +243,9 @@ static void move_many(struct search *s, double *x, size_t n)
 
 static size_t amosa_ask(struct search *s, double *x, size_t cap)
 {
+	const struct amosa_cfg *cfg = s->cfg;
 	const struct amosa_state *st = s->state;
-	size_t n = proposals(s);
+	size_t n = search_proposals(st->starts, st->told, cfg->batch);
 
 	n = n < cap ? n : cap;
 	if (st->told >= st->starts)

@@ -41,22 +41,12 @@ static enum nasc_status aging_open(struct search *s, struct nasc_err *err)
 	return NASC_OK;
 }
 
-/* How many can be proposed before any is told. */
-static size_t proposals(const struct search *s)
+static size_t aging_batch(const struct search *s)
 {
 	const struct aging_cfg *cfg = s->cfg;
 	const struct aging_state *st = s->state;
 
-	return st->n < st->size ? st->size - st->n : (size_t)cfg->batch;
-}
-
-/* Room for the larger of population and batch, so that it suffices to ask for it once. */
-static size_t aging_batch(const struct search *s)
-{
-	const struct aging_cfg *cfg = s->cfg;
-	size_t n = proposals(s);
-
-	return n > (size_t)cfg->batch ? n : (size_t)cfg->batch;
+	return search_room(st->size, st->n, cfg->batch);
 }
 
 static bool beats(const struct search *s, size_t a, size_t b)
@@ -90,7 +80,7 @@ static size_t aging_ask(struct search *s, double *x, size_t cap)
 {
 	const struct aging_cfg *cfg = s->cfg;
 	const struct aging_state *st = s->state;
-	size_t n_vars = s->domain->n_vars, n = proposals(s);
+	size_t n_vars = s->domain->n_vars, n = search_proposals(st->size, st->n, cfg->batch);
 
 	n = n < cap ? n : cap;
 	for (size_t i = 0; i < n; i++) {

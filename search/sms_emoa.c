@@ -49,22 +49,12 @@ static enum nasc_status sms_open(struct search *s, struct nasc_err *err)
 	return NASC_OK;
 }
 
-/* How many can be proposed before any is told. */
-static size_t proposals(const struct search *s)
+static size_t sms_batch(const struct search *s)
 {
 	const struct sms_cfg *cfg = s->cfg;
 	const struct sms_state *st = s->state;
 
-	return st->n < st->size ? st->size - st->n : (size_t)cfg->batch;
-}
-
-/* Room for the larger of population and batch, so that it suffices to ask for it once. */
-static size_t sms_batch(const struct search *s)
-{
-	const struct sms_cfg *cfg = s->cfg;
-	size_t n = proposals(s);
-
-	return n > (size_t)cfg->batch ? n : (size_t)cfg->batch;
+	return search_room(st->size, st->n, cfg->batch);
 }
 
 static void make_child(struct search *s, double *child)
@@ -84,7 +74,7 @@ static size_t sms_ask(struct search *s, double *x, size_t cap)
 {
 	const struct sms_cfg *cfg = s->cfg;
 	struct sms_state *st = s->state;
-	size_t n_vars = s->domain->n_vars, n = proposals(s);
+	size_t n_vars = s->domain->n_vars, n = search_proposals(st->size, st->n, cfg->batch);
 	bool first = st->n < st->size;
 
 	n = n < cap ? n : cap;

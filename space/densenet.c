@@ -1,7 +1,6 @@
 #include "genes.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /*
  * DenseNet-style networks: a stem convolution, dense blocks with transitions
@@ -165,16 +164,6 @@ static enum nasc_status build(const struct space *s, const uint32_t *gene, struc
 	network_unary(net, NET_SOFTMAX, network_dense(net, x, s->classes, true));
 	network_flatten(net);
 	return network_infer(net, err);
-}
-
-static void densenet_decode(const struct space *s, const uint32_t *gene, struct arena *a,
-			    struct network *out)
-{
-	struct nasc_err err;
-
-	/* open() tried the largest network, canonical() made the genes legal. */
-	if (build(s, gene, a, out, &err))
-		abort();
 }
 
 /* ---- one genome for each network ------------------------------------------------ */
@@ -493,6 +482,6 @@ const struct space_ops space_densenet = {
 	.axis = { "growth", "resolution" },
 	.open = densenet_open,
 	.canonical = densenet_canonical,
-	.decode = densenet_decode,
+	.build = build,
 	.count = densenet_count,
 };

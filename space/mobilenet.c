@@ -1,7 +1,6 @@
 #include "genes.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /*
  * Networks of inverted residuals: a stem convolution, one block without expansion, stages of
@@ -175,16 +174,6 @@ static enum nasc_status build(const struct space *s, const uint32_t *gene, struc
 	network_unary(net, NET_SOFTMAX, network_dense(net, x, s->classes, true));
 	network_flatten(net);
 	return network_infer(net, err);
-}
-
-static void mobilenet_decode(const struct space *s, const uint32_t *gene, struct arena *a,
-			     struct network *out)
-{
-	struct nasc_err err;
-
-	/* open() tried the largest network. */
-	if (build(s, gene, a, out, &err))
-		abort();
 }
 
 /* ---- one genome for each network ------------------------------------------------ */
@@ -516,6 +505,6 @@ const struct space_ops space_mobilenet = {
 	.open = mobilenet_open,
 	.canonical = mobilenet_canonical,
 	.move = mobilenet_move,
-	.decode = mobilenet_decode,
+	.build = build,
 	.count = mobilenet_count,
 };

@@ -160,16 +160,6 @@ static enum nasc_status build(const struct space *s, const uint32_t *gene, struc
 	return network_infer(net, err);
 }
 
-static void nb201_decode(const struct space *s, const uint32_t *gene, struct arena *a,
-			 struct network *out)
-{
-	struct nasc_err err;
-
-	/* open() tried the largest network. */
-	if (build(s, gene, a, out, &err))
-		abort();
-}
-
 /* ---- one genome for each network ------------------------------------------------ */
 
 static uint32_t genome_number(const uint32_t *gene)
@@ -298,6 +288,6 @@ const struct space_ops space_nb201 = {
 	.cfg_size = sizeof(struct nb201_cfg),
 	.open = nb201_open,
 	.canonical = nb201_canonical,
-	.decode = nb201_decode,
+	.build = build,
 	.count = nb201_count,
 };

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 extern const struct space_ops space_densenet;
@@ -30,6 +31,14 @@ enum nasc_status space_open(struct space *s, const struct space_ops *ops, const 
 	if (ops->open(s, err))
 		return nasc_wrap(err, "%s", ops->name);
 	return NASC_OK;
+}
+
+void space_decode(const struct space *s, const uint32_t *gene, struct arena *a, struct network *out)
+{
+	struct nasc_err err;
+
+	if (s->ops->build(s, gene, a, out, &err))
+		abort();
 }
 
 void space_sample(const struct space *s, struct rng *rng, uint32_t *gene)

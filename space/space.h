@@ -40,9 +40,9 @@ struct space_ops {
 	 * bounds, to those of another network. Draws from @rng alone. False: no such change is
 	 * possible, @gene is as it was. NULL: there are none. */
 	bool (*move)(const struct space *s, uint32_t *gene, struct rng *rng);
-	/* Canonical genes to an inferred network in @a. Cannot fail. */
-	void (*decode)(const struct space *s, const uint32_t *gene, struct arena *a,
-		       struct network *out);
+	/* Canonical genes to an inferred network in @a. Cannot fail once open() has succeeded. */
+	enum nasc_status (*build)(const struct space *s, const uint32_t *gene, struct arena *a,
+				  struct network *out, struct nasc_err *err);
 	/* Distinct networks. @exact false: @count is an upper bound. As double:
 	 * spaces exceed 2^64. */
 	void (*count)(const struct space *s, double *count, bool *exact);
@@ -65,6 +65,9 @@ const struct space_ops *space_find(const char *name);  /* NULL: not found */
 enum nasc_status space_open(struct space *s, const struct space_ops *ops, const void *cfg,
 			    struct net_shape input, uint32_t classes, struct arena *arena,
 			    struct nasc_err *err);
+/* The network of canonical genes, in @a. */
+void space_decode(const struct space *s, const uint32_t *gene, struct arena *a,
+		  struct network *out);
 /* Uniform over index vectors, then canonical. */
 void space_sample(const struct space *s, struct rng *rng, uint32_t *gene);
 /* Text of gene @i at index @v: "12" or "max". Returns @buf. */

@@ -405,7 +405,7 @@ static void sample_network(const void *space, uint64_t seed, uint64_t i, struct 
 
 	rng_stream(&rng, seed, RNG_REFERENCE, i);
 	space_sample(s, &rng, gene);
-	s->ops->decode(s, gene, a, out);
+	space_decode(s, gene, a, out);
 }
 
 static enum nasc_status open_evaluator(struct study *s, struct nasc_err *err)
@@ -445,7 +445,7 @@ static enum nasc_status check_known(struct study *s, struct nasc_err *err)
 	bool fails;
 
 	s->space.ops->canonical(&s->space, gene);
-	s->space.ops->decode(&s->space, gene, &a, &net);
+	space_decode(&s->space, gene, &a, &net);
 	fails = study_costs(s, &net, &a, value, &bounds, &ignored) != NASC_OK;
 	arena_free(&a);
 	if (fails)

@@ -83,7 +83,7 @@ static void write_candidate(const struct study *s, const struct candidate *c, st
 		for (size_t i = 0; i < s->space.n_genes; i++)
 			gene[i] = (uint32_t)c->x[i];
 		space_write_genes(&s->space, gene, w, "genes");
-		s->space.ops->decode(&s->space, gene, a, &net);
+		space_decode(&s->space, gene, a, &net);
 		network_write_json(&net, w, "network");
 	}
 	study_write_scores(s, c->value, c->bounds, w);

@@ -367,7 +367,7 @@ static void score_network(struct scorer *sc, struct worker *w, struct candidate 
 
 	for (size_t i = 0; i < s->space.n_genes; i++)
 		gene[i] = (uint32_t)c->x[i];
-	s->space.ops->decode(&s->space, gene, &w->arena, &net);
+	space_decode(&s->space, gene, &w->arena, &net);
 	if (sc->rung) {
 		dear_figures(sc, w, c, gene, &net);
 		if (!c->why)

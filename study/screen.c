@@ -125,7 +125,7 @@ static bool look_at(struct loop *l, const double *x, double *features, double *f
 
 	for (size_t i = 0; i < s->space.n_genes; i++)
 		gene[i] = (uint32_t)x[i];
-	s->space.ops->decode(&s->space, gene, &l->round, &net);
+	space_decode(&s->space, gene, &l->round, &net);
 	fits = !study_costs(s, &net, &l->round, value, &bounds, &err) &&
 	       !study_unknown(s, value, false) && !(study_violation(s, value, false, NULL) > 0);
 	if (fits) {

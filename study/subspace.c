@@ -101,7 +101,7 @@ static void sample_one(void *ctx, unsigned worker, size_t i)
 		struct network net;
 
 		space_sample(&space, &rng, gene);
-		space.ops->decode(&space, gene, a, &net);
+		space_decode(&space, gene, a, &net);
 		if (fits(s, &net, a))
 			row->macs[row->n_fit++] = (double)network_macs(&net);
 		arena_rewind(a, mark);

@@ -34,7 +34,7 @@ static void add_samples(struct networks *all, const struct space_ops *ops, struc
 	rng_seed(&rng, 3, 4);
 	for (size_t i = 0; i < 12; i++) {
 		space_sample(&s, &rng, gene);
-		s.ops->decode(&s, gene, &all->arena, next(all));
+		space_decode(&s, gene, &all->arena, next(all));
 	}
 }
 

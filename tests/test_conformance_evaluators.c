@@ -105,7 +105,7 @@ static void sample(const void *space, uint64_t seed, uint64_t i, struct arena *a
 
 	rng_stream(&rng, seed, RNG_REFERENCE, i);
 	space_sample(s, &rng, gene);
-	s->ops->decode(s, gene, a, out);
+	space_decode(s, gene, a, out);
 }
 
 static enum nasc_status load(struct bench *b, const struct evaluator_ops *ops, const char *text,
@@ -185,7 +185,7 @@ static void make_networks(struct bench *b, struct network net[REQUESTS])
 	rng_seed(&rng, 5, 6);
 	for (size_t i = 0; i < REQUESTS; i++) {
 		space_sample(&b->space, &rng, gene);
-		b->space.ops->decode(&b->space, gene, &b->arena, &net[i]);
+		space_decode(&b->space, gene, &b->arena, &net[i]);
 	}
 }
 

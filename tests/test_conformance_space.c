@@ -124,8 +124,8 @@ static void check_decodes(const struct space *s, const uint32_t *gene, struct ar
 	struct nasc_err err = { 0 };
 
 	memcpy(kept, gene, s->n_genes * sizeof *gene);
-	s->ops->decode(s, gene, a, &once);
-	s->ops->decode(s, gene, a, &twice);
+	space_decode(s, gene, a, &once);
+	space_decode(s, gene, a, &twice);
 	cr_assert(same_genes(s, kept, gene), "decode changed its genes");
 	cr_assert(network_equal(&once, &twice), "decode is not deterministic");
 	cr_assert_eq(once.classes, s->classes);
@@ -185,8 +185,8 @@ static void check_move(const struct space *s, struct rng *rng, struct arena *a)
 		for (size_t k = 0; k < s->n_genes; k++)
 			cr_assert_lt(to[k], s->gene[k].n_values, "%s", s->gene[k].name);
 		s->ops->canonical(s, to);
-		s->ops->decode(s, gene, a, &net);
-		s->ops->decode(s, to, a, &other);
+		space_decode(s, gene, a, &net);
+		space_decode(s, to, a, &other);
 		cr_assert_eq(moved, !network_equal(&net, &other), "%s: moved to where it was",
 			     s->ops->name);
 		rng_u64(rng);
@@ -211,7 +211,7 @@ static void check_equality(const struct space *s, struct rng *rng, struct arena 
 		struct network net, other;
 
 		space_sample(s, rng, gene);
-		s->ops->decode(s, gene, a, &net);
+		space_decode(s, gene, a, &net);
 		for (size_t k = 0; k < s->n_genes; k++)
 			for (uint32_t v = 0; v < s->gene[k].n_values; v++) {
 				struct arena_mark inner = arena_mark(a);
@@ -219,7 +219,7 @@ static void check_equality(const struct space *s, struct rng *rng, struct arena 
 				memcpy(near, gene, sizeof near);
 				near[k] = v;
 				s->ops->canonical(s, near);
-				s->ops->decode(s, near, a, &other);
+				space_decode(s, near, a, &other);
 				cr_assert_eq(same_genes(s, gene, near), network_equal(&net, &other),
 					     "%s: %s", s->ops->name, s->gene[k].name);
 				equal += same_genes(s, gene, near) && v != gene[k];
@@ -307,7 +307,7 @@ static void size_of(const struct search_domain *d, const double *x, double *f, d
 	}
 	s->ops->canonical(s, again);
 	cr_assert(same_genes(s, gene, again));
-	s->ops->decode(s, gene, &a, &net);
+	space_decode(s, gene, &a, &net);
 	cr_assert_eq(costmodel_open(&m, costmodel_find("size"), &a, &err), NASC_OK);
 	cr_assert_eq(m.ops->cost(&m, &net, &a, &c, &err), NASC_OK, "%s", err.msg);
 	cr_assert_eq(c.value[0], (double)network_params(&net));

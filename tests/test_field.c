@@ -41,7 +41,7 @@ static size_t fields(const struct space *s, const uint32_t *gene, uint32_t end[R
 	uint32_t field = 1, jump = 1, width = 0;
 	size_t runs = 0, blocks = 0;
 
-	s->ops->decode(s, gene, &a, &net);
+	space_decode(s, gene, &a, &net);
 	for (size_t i = 0; i < net.n_ops; i++) {
 		const struct net_op *op = &net.op[i];
 		size_t out = i + 1;

@@ -116,7 +116,7 @@ ParameterizedTest(struct published *p, mobilenet, published)
 		set_of(&s, gene, "expansion", stage, block, p->expansions[i] - '0');
 		set_of(&s, gene, "kernel", stage, block, p->kernels[i] - '0');
 	}
-	s.ops->decode(&s, gene, &a, &net);
+	space_decode(&s, gene, &a, &net);
 	cr_expect_eq(network_params(&net), p->params, "%s: %llu parameters", p->name,
 		     (unsigned long long)network_params(&net));
 	cr_expect_eq(network_macs(&net), p->macs, "%s: %llu MACs", p->name,
@@ -142,8 +142,8 @@ static size_t walk(const struct space *s, struct arena *a)
 
 		memcpy(canonical, gene, s->n_genes * sizeof *gene);
 		s->ops->canonical(s, canonical);
-		s->ops->decode(s, gene, a, &own);
-		s->ops->decode(s, canonical, a, &net[n]);
+		space_decode(s, gene, a, &own);
+		space_decode(s, canonical, a, &net[n]);
 		cr_assert(network_equal(&own, &net[n]), "canonical is another network");
 		while (!network_equal(&net[same], &own))
 			same++;
@@ -295,7 +295,7 @@ Test(mobilenet, one_stage_on_a_series)
 	open_mobilenet("channels: [8]\nstrides: [1]\nstem_width: 8\nstem_stride: 2\nkernel: 5\n"
 		       "head_width: 0\n",
 		       (struct net_shape){ 1, 100, 2 }, 3, &a, &s);
-	s.ops->decode(&s, gene, &a, &net);
+	space_decode(&s, gene, &a, &net);
 	cr_expect_eq(network_params(&net), 48 + 16 + 40 + 16 + 64 + 16 + 27);
 	/* 50 places behind the stem; the classifier's 24. */
 	cr_expect_eq(network_macs(&net), 50 * (48 + 40 + 64) + 24);

@@ -423,7 +423,7 @@ Test(proxies, synflow_is_the_published, .timeout = 120)
 		struct network net;
 		double score;
 
-		s.ops->decode(&s, cell[i].gene, &a, &net);
+		space_decode(&s, cell[i].gene, &a, &net);
 		score = synflow_once(&net);
 		cr_assert_float_eq(score, cell[i].published, 0.4, "%g, published %g", score,
 				   cell[i].published);

@@ -499,7 +499,7 @@ Test(recipe, learns_series)
 	rng_seed(&rng, 5, 5);
 	do {
 		space_sample(&space, &rng, gene);
-		ops->decode(&space, gene, &a, &net);
+		space_decode(&space, gene, &a, &net);
 	} while (network_params(&net) < 2000 || network_params(&net) > 8000);
 	for (size_t i = 0; i < net.n_ops; i++)
 		cr_assert(net.op[i].out.h == 1 && net.op[i].kernel_h <= 1);

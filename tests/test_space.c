@@ -96,7 +96,7 @@ ParameterizedTest(struct published *p, space, published)
 		snprintf(name, sizeof name, "kernel_%d", b);
 		set_gene(&s, gene, name, "3");
 	}
-	s.ops->decode(&s, gene, &a, &net);
+	space_decode(&s, gene, &a, &net);
 	cr_assert_eq(network_params(&net), p->params, "%s layers of %s", p->layers, p->growth);
 	if (p->macs)
 		cr_assert_eq(network_macs(&net), p->macs, "%s layers of %s", p->layers, p->growth);
@@ -113,7 +113,7 @@ Test(space, odd_feature_maps)
 	uint32_t gene[64] = { 0 }, side = 28;
 
 	open_densenet("blocks: 4\n", (struct net_shape){ 28, 28, 1 }, 10, &a, &s);
-	s.ops->decode(&s, gene, &a, &net);
+	space_decode(&s, gene, &a, &net);
 	for (size_t i = 1; i < net.n_ops; i++)
 		if (net.op[i].kind == NET_AVG_POOL) {
 			side /= 2;
@@ -236,7 +236,7 @@ static char *network_text(const struct space *s, const uint32_t *gene, struct ar
 	size_t n = 0;
 	FILE *fp = open_memstream(&buf, &n);
 
-	s->ops->decode(s, gene, &scratch, &net);
+	space_decode(s, gene, &scratch, &net);
 	json_init(&w, fp, true);
 	network_write_json(&net, &w, NULL);
 	fclose(fp);
@@ -370,7 +370,7 @@ static void expect_legal(const struct space *s, uint32_t *gene, struct arena *a)
 	memcpy(again, gene, s->n_genes * sizeof *gene);
 	s->ops->canonical(s, again);
 	cr_assert_arr_eq(again, gene, s->n_genes * sizeof *gene, "idempotent");
-	s->ops->decode(s, gene, a, &net);
+	space_decode(s, gene, a, &net);
 	cr_assert_eq(network_infer(&net, &err), NASC_OK, "%s", err.msg);
 	cr_assert_eq(net.classes, s->classes);
 	arena_rewind(a, m);

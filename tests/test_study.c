@@ -92,7 +92,7 @@ static size_t enumerate(const struct study *s, struct points *out)
 		space->ops->canonical(space, same);
 		if (!memcmp(same, gene, space->n_genes * sizeof *gene)) {
 			networks++;
-			space->ops->decode(space, gene, &arena, &net);
+			space_decode(space, gene, &arena, &net);
 			cr_assert_eq(study_costs(s, &net, &arena, value, &bounds, &err), NASC_OK);
 			if (study_violation(s, value, false, NULL) == 0) {
 				for (size_t k = 0; k < s->n_objectives; k++)

@@ -53,7 +53,7 @@ static double macs_if_fit(const struct study *s, const uint32_t *gene)
 	struct network net;
 	struct nasc_err err = { 0 };
 
-	s->space.ops->decode(&s->space, gene, &arena, &net);
+	space_decode(&s->space, gene, &arena, &net);
 	cr_assert_eq(study_costs(s, &net, &arena, value, &bounds, &err), NASC_OK);
 	for (size_t i = 0; i < s->n_metrics; i++) {
 		sram = strcmp(s->metric[i].key, "sram_bytes") == 0 ? value[i] : sram;
