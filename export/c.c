@@ -147,17 +147,18 @@ static void write_test(const struct export_c *e, FILE *fp, struct arena *a)
 	}
 	fprintf(fp,
 		"\n};\n\nint main(void)\n{\n\tint8_t out[%zu];\n\tint equal = 0;\n\n"
+		"#ifdef NASC_BOARD\n"
+		"\tconst uint32_t stack = board_stack_used(), start = board_ticks();\n\n"
+		"\t%s_run(image[0], out);\n\n"
+		"\tconst uint32_t ticks = board_ticks() - start;\n\n"
+		"\tprintf(\"%s: %%lu instructions an image, %%lu bytes of stack\\n\",\n"
+		"\t       (unsigned long)board_instructions(ticks),\n"
+		"\t       (unsigned long)(board_stack_bytes() - stack));\n"
+		"#endif\n"
 		"\tfor (int i = 0; i < IMAGES; i++) {\n"
 		"\t\t%s_run(image[i], out);\n"
 		"\t\tequal += memcmp(out, expected[i], sizeof out) == 0;\n\t}\n"
 		"\tprintf(\"%s: %%d of %%d images as expected\\n\", equal, IMAGES);\n"
-		"#ifdef NASC_BOARD\n"
-		"\tuint32_t start = board_ticks();\n\n"
-		"\t%s_run(image[0], out);\n"
-		"\tprintf(\"%s: %%lu instructions an image, %%lu bytes of stack\\n\",\n"
-		"\t       (unsigned long)board_instructions(board_ticks() - start),\n"
-		"\t       (unsigned long)board_stack_bytes());\n"
-		"#endif\n"
 		"\treturn equal != IMAGES;\n}\n",
 		n_out, e->name, e->name, e->name, e->name);
 }

@@ -230,3 +230,11 @@ uint32_t board_stack_bytes(void)
 		p++;
 	return (uint32_t)((const char *)board_stack_top - (const char *)p);
 }
+
+uint32_t board_stack_used(void)
+{
+	const uint32_t *here;
+
+	__asm__ volatile("mov %0, sp" : "=r"(here));
+	return (uint32_t)((const char *)board_stack_top - (const char *)here);
+}

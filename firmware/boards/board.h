@@ -25,4 +25,6 @@ uint32_t board_instructions(uint32_t ticks);
 
 /* The most bytes of stack that main() and what it called have written so far. */
 uint32_t board_stack_bytes(void);
+/* Bytes of stack in use where it is called. */
+uint32_t board_stack_used(void);
 #endif

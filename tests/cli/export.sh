@@ -132,6 +132,25 @@ while read -r grid end bytes; do
 	is "the same bits" "$(grep -c 'tiny: 40 of 40 images as expected' check.txt) $(cat err)" "1 "
 done <schedules
 
+# On each core, the stack that it can take at most.
+if command -v arm-none-eabi-gcc >/dev/null && command -v python3 >/dev/null; then
+	for folder in fw1 parts; do
+		python3 "$root/bench/firmware_stack" $folder >$folder.stack 2>err
+		is "$folder: stack" "$? $(cat err) $(grep -c '^m.* bytes of stack: tiny_run' $folder.stack)" "0  3"
+	done
+fi
+# What check.txt says was written of it.
+is_bounded() { # CORE FOLDER
+	if [ ! -f "$2.stack" ]; then
+		skip "on Cortex-$1: stack of $2" "no python3"
+		return
+	fi
+	written=$(sed -n 's/.* \([0-9]*\) bytes of stack$/\1/p' check.txt)
+	bound=$(sed -n "s/^$1: \([0-9]*\) .*/\1/p" "$2.stack")
+	is "on Cortex-$1: of the stack $2 writes $written bytes, at most $bound" \
+		"$([ "$written" -gt 0 ] && [ "$written" -le "$bound" ] && echo so)" so
+}
+
 # On three cores, in QEMU: the same bits, in the memory that was predicted.
 for core in m4 m7 m33; do
 	if ! command -v arm-none-eabi-gcc >/dev/null || ! command -v qemu-system-arm >/dev/null; then
@@ -143,9 +162,12 @@ for core in m4 m7 m33; do
 	counted=$(sed -n 's/.*: \([0-9]*\) instructions an image.*/\1/p' check.txt)
 	is "on Cortex-$core: $counted instructions, predicted within 2 %" \
 		"$(awk -v a="$counted" -v b="$(cost instructions)" 'BEGIN { d = (a - b) / a; print d * d <= 0.02 * 0.02 ? "so" : b }')" so
+	is_bounded $core fw1
 	is "on Cortex-$core: arena" \
 		"$(arm-none-eabi-nm -S fw1/tiny-$core.elf | awk '$4 == "arena" { print $2 }' | sed 's/^0*//' | tr a-f A-F)" \
 		"$(printf '%X' "$(figure arena_bytes)")"
+	make -C parts check-$core >check.txt 2>&1
+	is_bounded $core parts
 	# An application that does nothing else.
 	cat >fw1/application.c <<'C'
 #include "tiny.h"
