@@ -73,6 +73,21 @@ static void write_report(const struct cmd_job *job, const struct train_report *r
 	json_end(&w);
 }
 
+/* An option as it was given, if it was. */
+static void repeat_option(const struct cmd_args *a, const char *name)
+{
+	if (cmd_value(a, name))
+		fprintf(stderr, " --%s %s", name, cmd_value(a, name));
+}
+
+static void print_next(const struct cmd_args *a, const char *weights)
+{
+	fprintf(stderr, "wrote %s; to deploy it: nasc export %s", weights, a->positional[0]);
+	repeat_option(a, "id");
+	repeat_option(a, "config");
+	fprintf(stderr, " --weights %s -o FOLDER\n", weights);
+}
+
 static enum nasc_status train(const struct cmd_args *a, struct arena *arena, struct nasc_err *err)
 {
 	struct cmd_job job = { 0 };
@@ -111,6 +126,8 @@ static enum nasc_status train(const struct cmd_args *a, struct arena *arena, str
 		write_report(&job, &report, &test, &cfg);
 	else
 		print_report(&job, &report, &test, &cfg);
+	if (!st && cmd_value(a, "save"))
+		print_next(a, cmd_value(a, "save"));
 	return st;
 }
 

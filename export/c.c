@@ -180,11 +180,15 @@ static void write_makefile(const struct export_c *e, FILE *fp, struct arena *a)
 		"check: $(NAME)_test\n\t./$(NAME)_test\n\n"
 		"$(NAME)_test: $(SOURCES) $(HEADERS)\n"
 		"\t$(CC) -std=c99 $(CFLAGS) -o $@ $(SOURCES)\n\n"
-		"check-m4 check-m7 check-m33: check-%%: $(NAME)-%%.elf\n"
+		"check-m4 check-m7 check-m33: check-%%: tools $(NAME)-%%.elf\n"
 		"\ttimeout 600 qemu-system-arm -M $(firstword $($*)) -nographic -monitor none "
 		"-serial none \\\n"
-		"\t\t-semihosting-config enable=on,target=native -icount shift=10 -kernel $< "
-		"</dev/null\n\n"
+		"\t\t-semihosting-config enable=on,target=native -icount shift=10 \\\n"
+		"\t\t-kernel $(NAME)-$*.elf </dev/null\n\n"
+		"tools:\n\t@set --; command -v arm-none-eabi-gcc >/dev/null || \\\n"
+		"\t\tset -- gcc-arm-none-eabi libnewlib-arm-none-eabi; \\\n"
+		"\tcommand -v qemu-system-arm >/dev/null || set -- $$* qemu-system-arm; \\\n"
+		"\t[ $$# = 0 ] || { echo \"missing Debian packages: $$*\" >&2; exit 1; }\n\n"
 		"$(NAME)-%%.elf: $(SOURCES) $(HEADERS) board.c\n"
 		"\tarm-none-eabi-gcc -mthumb -mfloat-abi=hard $(wordlist 2,3,$($*)) -O2 "
 		"-DNASC_BOARD -nostartfiles \\\n"
@@ -192,7 +196,7 @@ static void write_makefile(const struct export_c *e, FILE *fp, struct arena *a)
 		"\t\t-Wl,--no-warn-rwx-segments -T $(firstword $($*)).ld -o $@ $(SOURCES) "
 		"board.c\n\n"
 		"clean:\n\trm -f $(NAME)_test $(NAME)-*.elf\n\n"
-		".PHONY: check check-m4 check-m7 check-m33 clean\n",
+		".PHONY: check check-m4 check-m7 check-m33 clean tools\n",
 		e->name);
 }
 

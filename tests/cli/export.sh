@@ -39,7 +39,8 @@ cat >net.json <<'JSON'
   {"kind": "global_pool"}, {"kind": "dense", "channels": 4}, {"kind": "softmax"}]}
 JSON
 "$nasc" train net.json --config config.yaml --save w >train.txt 2>err
-is "train: exit code" $? 0
+is "train: exit code" "$? $(cat err)" \
+	"0 wrote w; to deploy it: nasc export net.json --config config.yaml --weights w -o FOLDER"
 
 for jobs in 1 3; do
 	"$nasc" export net.json --config config.yaml --weights w -o fw$jobs --name tiny --jobs $jobs --json >report$jobs 2>err
@@ -131,6 +132,11 @@ while read -r grid end bytes; do
 	make -C parts check CFLAGS='-O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all' >check.txt 2>err
 	is "the same bits" "$(grep -c 'tiny: 40 of 40 images as expected' check.txt) $(cat err)" "1 "
 done <schedules
+
+mkdir -p none
+PATH=$PWD/none "$(command -v make)" -C fw1 check-m4 >out 2>err
+is "no tools" "$? $(grep -v Error err)" \
+	"2 missing Debian packages: gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
 
 # On each core, the stack that it can take at most.
 if command -v arm-none-eabi-gcc >/dev/null && command -v python3 >/dev/null; then
