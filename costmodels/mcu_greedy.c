@@ -111,7 +111,8 @@ void mcu_greedy_plan(const struct network *net, const struct mcu_memory_rules *r
 	}
 	if (!tflm)
 		tinyengine_scratch(net, &plan);
-	plan.peak_bytes = mcu_place(plan.buffer, n, tflm ? TFLM_ALIGN : 1, tflm, a);
+	plan.peak_bytes = mcu_place(plan.buffer, n, tflm ? TFLM_ALIGN : 1,
+				    tflm ? MCU_LARGER_LATER : MCU_LARGER_EARLIER, a);
 	count_live(plan.buffer, n, plan.live, a);
 	arena_rewind(a, mark);
 	*out = plan;

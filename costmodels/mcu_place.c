@@ -7,6 +7,7 @@
 struct group {
 	uint64_t size; /* to the end of its last part */
 	uint32_t index, first, n;
+	uint32_t from, to; /* steps at which any of them is used */
 };
 
 static int larger_then_earlier(const void *a, const void *b)
@@ -27,6 +28,16 @@ static int larger_then_later(const void *a, const void *b)
 	return p->index > q->index ? -1 : p->index < q->index;
 }
 
+static int longer_then_larger(const void *a, const void *b)
+{
+	const struct group *p = a, *q = b;
+	uint32_t p_steps = p->to - p->from, q_steps = q->to - q->from;
+
+	if (p_steps != q_steps)
+		return p_steps > q_steps ? -1 : 1;
+	return larger_then_earlier(a, b);
+}
+
 /* Groups of the buffers, their members in @list with @at from the group's beginning. */
 static uint32_t find_groups(const struct cost_buffer *b, uint32_t n, struct group *group,
 			    uint32_t *list, uint64_t *at, struct arena *scratch)
@@ -36,7 +47,8 @@ static uint32_t find_groups(const struct cost_buffer *b, uint32_t n, struct grou
 
 	for (uint32_t i = 0; i < n; i++)
 		if (b[i].host == i) {
-			group[n_groups] = (struct group){ .index = i };
+			group[n_groups] =
+				(struct group){ .index = i, .from = b[i].from, .to = b[i].to };
 			of[i] = n_groups++;
 		}
 	for (uint32_t i = 0; i < n; i++) {
@@ -46,6 +58,10 @@ static uint32_t find_groups(const struct cost_buffer *b, uint32_t n, struct grou
 			at[i] += b[host].at;
 		of[i] = of[host];
 		group[of[i]].n++;
+		if (b[i].from < group[of[i]].from)
+			group[of[i]].from = b[i].from;
+		if (b[i].to > group[of[i]].to)
+			group[of[i]].to = b[i].to;
 		if (at[i] + b[i].size > group[of[i]].size)
 			group[of[i]].size = at[i] + b[i].size;
 	}
@@ -184,9 +200,14 @@ static uint64_t lowest_of_all(struct timeline *t, const struct group *g, const u
 	return x;
 }
 
-uint64_t mcu_place(struct cost_buffer *b, uint32_t n, uint32_t align, bool later_first,
+uint64_t mcu_place(struct cost_buffer *b, uint32_t n, uint32_t align, enum mcu_place_order order,
 		   struct arena *scratch)
 {
+	static int (*const compare[])(const void *, const void *) = {
+		[MCU_LARGER_EARLIER] = larger_then_earlier,
+		[MCU_LARGER_LATER] = larger_then_later,
+		[MCU_LONGER] = longer_then_larger,
+	};
 	struct arena_mark mark = arena_mark(scratch);
 	struct group *group = ARENA_NEW(scratch, struct group, n);
 	uint32_t *list = ARENA_NEW(scratch, uint32_t, n), n_groups;
@@ -195,8 +216,7 @@ uint64_t mcu_place(struct cost_buffer *b, uint32_t n, uint32_t align, bool later
 
 	n_groups = find_groups(b, n, group, list, at, scratch);
 	timeline_init(&t, b, n, align, scratch);
-	qsort(group, n_groups, sizeof *group,
-	      later_first ? larger_then_later : larger_then_earlier);
+	qsort(group, n_groups, sizeof *group, compare[order]);
 	for (uint32_t g = 0; g < n_groups; g++) {
 		uint64_t x = lowest_of_all(&t, &group[g], list, at);
 
@@ -216,16 +236,23 @@ uint64_t mcu_place(struct cost_buffer *b, uint32_t n, uint32_t align, bool later
 
 uint64_t mcu_place_tight(struct cost_buffer **b, uint32_t n, uint64_t enough, struct arena *a)
 {
-	uint64_t bytes = mcu_place(*b, n, 1, false, a), otherwise;
-	struct cost_buffer *other;
+	uint64_t least = mcu_place(*b, n, 1, MCU_LARGER_EARLIER, a);
+	struct cost_buffer *other = NULL;
 
-	if (bytes <= enough)
-		return bytes;
-	other = ARENA_NEW(a, struct cost_buffer, n);
-	memcpy(other, *b, n * sizeof *other);
-	otherwise = mcu_place(other, n, 1, true, a);
-	if (otherwise >= bytes)
-		return bytes;
-	*b = other;
-	return otherwise;
+	for (enum mcu_place_order order = MCU_LARGER_LATER; order <= MCU_LONGER && least > enough;
+	     order++) {
+		struct cost_buffer *best = *b;
+		uint64_t bytes;
+
+		if (!other)
+			other = ARENA_NEW(a, struct cost_buffer, n);
+		memcpy(other, best, n * sizeof *other);
+		bytes = mcu_place(other, n, 1, order, a);
+		if (bytes < least) {
+			least = bytes;
+			*b = other;
+			other = best;
+		}
+	}
+	return least;
 }

@@ -39,17 +39,26 @@ static bool collide(const struct cost_buffer *p, uint64_t p_at, const struct cos
 
 /* The rule, byte by byte: hosts by the bytes to the end of all that lies inside, each at the first
  * offset where nothing in it meets what was placed before. */
-static void place_again(const struct cost_buffer *b, uint32_t n, uint32_t align, bool later_first,
-			uint64_t *offset)
+static void place_again(const struct cost_buffer *b, uint32_t n, uint32_t align,
+			enum mcu_place_order order, uint64_t *offset)
 {
-	uint64_t extent[BUFFERS_MAX] = { 0 };
+	uint64_t extent[BUFFERS_MAX] = { 0 }, first[BUFFERS_MAX], rank[BUFFERS_MAX];
 	bool placed[BUFFERS_MAX] = { false };
 
+	memset(first, 0xff, sizeof first);
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t end = within_root(b, i) + b[i].size;
 
 		if (end > extent[root(b, i)])
 			extent[root(b, i)] = end;
+		if (b[i].from < first[root(b, i)])
+			first[root(b, i)] = b[i].from;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		rank[i] = extent[i];
+		for (uint32_t k = 0; k < n && order == MCU_LONGER; k++)
+			if (root(b, k) == i && ((b[k].to - first[i]) << 32) + extent[i] > rank[i])
+				rank[i] = ((b[k].to - first[i]) << 32) + extent[i];
 	}
 	for (;;) {
 		uint32_t next = n;
@@ -57,8 +66,8 @@ static void place_again(const struct cost_buffer *b, uint32_t n, uint32_t align,
 
 		for (uint32_t i = 0; i < n; i++)
 			if (b[i].host == i && !placed[i] &&
-			    (next == n || extent[i] > extent[next] ||
-			     (later_first && extent[i] == extent[next])))
+			    (next == n || rank[i] > rank[next] ||
+			     (order == MCU_LARGER_LATER && rank[i] == rank[next])))
 				next = i;
 		if (next == n)
 			return;
@@ -110,10 +119,10 @@ Test(mcu_place, equals_the_rule)
 		struct cost_buffer b[BUFFERS_MAX];
 		uint64_t offset[BUFFERS_MAX], top = 0, bytes;
 		uint32_t n = random_buffers(b, &r), align = rng_below(&r, 2) ? 1 : 16;
-		bool later_first = rng_below(&r, 2) != 0;
+		enum mcu_place_order order = (enum mcu_place_order)rng_below(&r, 3);
 
-		place_again(b, n, align, later_first, offset);
-		bytes = mcu_place(b, n, align, later_first, &a);
+		place_again(b, n, align, order, offset);
+		bytes = mcu_place(b, n, align, order, &a);
 		for (uint32_t i = 0; i < n; i++) {
 			cr_assert_eq(b[i].offset, offset[i], "case %d, buffer %u: %llu, not %llu",
 				     k, i, (unsigned long long)b[i].offset,
@@ -142,7 +151,7 @@ Test(mcu_place, a_long_chain, .timeout = 3)
 	b[0].to = n;
 	/* By hand: 106 at 0, 105 behind it; 0 behind both; the other hundreds, between 106 at 0 and
 	 * 101 at 102, behind that. */
-	cr_assert_eq(mcu_place(b, n, 1, false, &a), 106 + 105 + 100 + 100);
+	cr_assert_eq(mcu_place(b, n, 1, MCU_LARGER_EARLIER, &a), 106 + 105 + 100 + 100);
 	cr_assert_eq(b[0].offset, 106 + 105);
 	arena_free(&a);
 }
