@@ -19,8 +19,9 @@ static void show_progress(const struct train_progress *p, void *ctx)
 }
 
 static void print_report(const struct cmd_job *job, const struct train_report *r,
-			 const struct dataset *test, const struct train_cfg *cfg)
+			 const struct dataset *test)
 {
+	const struct train_cfg *cfg = &job->config.train;
 	char params[32], macs[32], memory[32];
 
 	printf("network %s: %s parameters, %s MACs\n", job->what,
@@ -42,8 +43,9 @@ static void print_report(const struct cmd_job *job, const struct train_report *r
 }
 
 static void write_report(const struct cmd_job *job, const struct train_report *r,
-			 const struct dataset *test, const struct train_cfg *cfg)
+			 const struct dataset *test)
 {
+	const struct train_cfg *cfg = &job->config.train;
 	struct json_writer w;
 
 	json_init(&w, stdout, false);
@@ -93,22 +95,17 @@ static enum nasc_status train(const struct cmd_args *a, struct arena *arena, str
 	struct cmd_job job = { 0 };
 	struct dataset images, test;
 	struct train_report report = { 0 };
-	struct train_cfg cfg;
 	enum nasc_status st;
 	unsigned jobs;
-	long epochs;
 
-	if (cmd_jobs(a, &jobs, err) || cmd_integer(a, "epochs", 1, 10000, 0, &epochs, err) ||
-	    cmd_probe_file("save", cmd_value(a, "save"), err) || cmd_find_job(a, arena, &job, err))
+	if (cmd_jobs(a, &jobs, err) || cmd_probe_file("save", cmd_value(a, "save"), err) ||
+	    cmd_find_job(a, arena, &job, err))
 		return err->code;
 	results_close(&job.results);
-	cfg = job.config.train;
-	if (epochs)
-		cfg.epochs = epochs;
 	if (dataset_open_train(&job.config.data, job.config.seed, arena, &images, NULL, err) ||
 	    dataset_open_test(&job.config.data, &images, arena, &test, err))
 		return nasc_wrap(err, "data");
-	st = train_network(&(struct train_request){ .cfg = &cfg,
+	st = train_network(&(struct train_request){ .cfg = &job.config.train,
 						    .net = &job.net,
 						    .train = &images,
 						    .test = &test,
@@ -123,9 +120,9 @@ static enum nasc_status train(const struct cmd_args *a, struct arena *arena, str
 	if (!report.precision)
 		return st;
 	if (cmd_flag(a, "json"))
-		write_report(&job, &report, &test, &cfg);
+		write_report(&job, &report, &test);
 	else
-		print_report(&job, &report, &test, &cfg);
+		print_report(&job, &report, &test);
 	if (!st && cmd_value(a, "save"))
 		print_next(a, cmd_value(a, "save"));
 	return st;
@@ -143,7 +140,6 @@ static enum nasc_status run(const struct cmd_args *a, struct nasc_err *err)
 static const struct cmd_option options[] = {
 	{ "id", "N", "row of the results to train; 'knee', or the objective it is best in" },
 	{ "config", "FILE", "data and recipe, instead of those the results carry" },
-	{ "epochs", "N", "instead of the recipe's" },
 	CMD_SET_OPTION,
 	{ "jobs", "N", "threads; the same bits at any number [one per processor]" },
 	{ "save", "FILE", "write the trained weights" },

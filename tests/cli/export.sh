@@ -218,7 +218,7 @@ is "json: the network is one that nasc reads" "$(grep -c '"int8":\[' int8.json)"
 
 # As trained, without int8: of operators too that have no int8 kernel.
 sed 's/"channels": 6, "kernel": 3/"channels": 6, "kernel": 3, "groups": 2/' net.json >grouped.json
-"$nasc" train grouped.json --config config.yaml --epochs 1 --save grouped.w >train.txt 2>err
+"$nasc" train grouped.json --config config.yaml --set train.epochs=1 --save grouped.w >train.txt 2>err
 "$nasc" export grouped.json --config config.yaml --weights grouped.w -o x >out 2>err
 is "a grouped convolution in int8" "$? $(cat err)" \
 	"1 nasc: operator 15 (conv2d): a grouped convolution: there is no int8 kernel for it"
