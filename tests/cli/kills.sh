@@ -173,6 +173,20 @@ for jobs in 1 2; do
 	kill_and_resume "rungs, $jobs jobs" rungs.yaml rungs1.json "$most" 12 $jobs
 done
 some "rungs: checkpoints that were left by kills" $files
+
+# ---- the same in Hyperband's brackets, some of which pass rungs without being compared
+sed 's/reduction: 2/reduction: 2, brackets: 3/' rungs.yaml >brackets.yaml
+"$nasc" search brackets.yaml --jobs 2 --out brackets.json >/dev/null 2>err
+is "brackets: exit code" $? 0
+"$nasc" pareto rungs1.json --csv >got
+"$nasc" pareto brackets.json --csv >want
+is "brackets: other candidates go on" "$(cmp -s got want; echo $?)" 1
+files=0
+most=$(awk '/"wall_s"/ { print $2 / 2 }' brackets.json)
+kill_and_resume "brackets" brackets.yaml brackets.json "$most" 8 2
+some "brackets: checkpoints that were left by kills" $files
+
+# ---- in rungs, at moments that are chosen
 rm -f killed.json*
 killed_at killed.json 7 .state
 some "rungs: checkpoints of a training on other images" "$(ls killed.json.states others.json.states | grep 'state$' | sort | uniq -d | wc -l)"
