@@ -202,6 +202,7 @@ static void write_schedules(const struct bill *b, struct json_writer *w)
 		json_u64(w, "sram_bytes", s->sram_bytes);
 		json_real(w, "macs", s->macs);
 		json_real(w, "latency_s", s->latency_s);
+		json_real(w, "instructions", s->instructions);
 		json_end(w);
 	}
 	json_end(w);
@@ -342,15 +343,19 @@ static bool is_taken(const struct bill *b, const struct cost_schedule *s)
 static void print_schedules(const struct bill *b)
 {
 	struct table *t = table_new(7);
-	static const char *const head[] = { "",	       "parts", "up to operator", "sram", "macs",
-					    "latency", "" };
 	const struct cost_schedule *first = b->schedule;
+	bool counted = isnan(first->latency_s) && !isnan(first->instructions);
+	const char *const head[] = { "",     "parts", "up to operator",
+				     "sram", "macs",  counted ? "instructions" : "latency",
+				     "" };
 	char text[64];
 
 	for (size_t i = 0; i < 7; i++)
 		table_cell(t, true, head[i]);
 	for (uint32_t i = 0; i < b->n_schedules; i++) {
 		const struct cost_schedule *s = &b->schedule[i];
+		double time = counted ? s->instructions : s->latency_s;
+		double of_first = counted ? first->instructions : first->latency_s;
 
 		table_cell(t, false, is_taken(b, s) ? "*" : "");
 		snprintf(text, sizeof text, "%u x %u", s->grid, s->grid);
@@ -362,14 +367,14 @@ static void print_schedules(const struct bill *b)
 		snprintf(text, sizeof text, "%+.1f %%",
 			 100 * (s->macs - first->macs) / fmax(first->macs, 1));
 		table_cell(t, true, text);
-		if (isnan(s->latency_s)) {
+		if (isnan(time)) {
 			table_cell(t, true, "unknown");
 			table_cell(t, true, "");
 			continue;
 		}
-		table_cell(t, true, unit_format(s->latency_s, UNIT_SECOND, text, sizeof text));
-		snprintf(text, sizeof text, "%+.1f %%",
-			 100 * (s->latency_s / first->latency_s - 1));
+		table_cell(t, true,
+			   unit_format(time, counted ? UNIT_NONE : UNIT_SECOND, text, sizeof text));
+		snprintf(text, sizeof text, "%+.1f %%", 100 * (time / of_first - 1));
 		table_cell(t, true, text);
 	}
 	putchar('\n');

@@ -54,7 +54,8 @@ struct cost_memory {
 struct cost_schedule {
 	uint32_t op, grid; /* up to operator @op in grid x grid parts; 0 and 1: layer by layer */
 	uint64_t sram_bytes;
-	double macs, latency_s; /* computed again where parts overlap; NAN: not known */
+	/* What parts have in common is computed again; NAN: not known. */
+	double macs, latency_s, instructions;
 };
 
 /* What a target can hold: value[metric] <= max. */

@@ -124,6 +124,7 @@ struct plan {
 	struct deployed d;
 	struct mcu_schedule schedule;
 	struct mcu_parts parts;
+	struct nasc_span *rows, *columns; /* mcu_parts_spans() of nasc's firmware in parts */
 };
 
 static struct mcu_memory_rules memory_rules(const struct mcu_cfg *cfg)
@@ -159,8 +160,25 @@ static uint32_t list_schedules(const struct costmodel *m, const struct deployed 
 		effort[i] = mcu->has_latency
 				    ? (struct mcu_effort){ op_cycles(&mcu->cfg, &d->net, i, 1, 0),
 							   op_cycles(&mcu->cfg, &d->net, i, 0, 1) }
+			    : rules.model == MCU_NASC
+				    ? (struct mcu_effort){ firmware_instructions(&d->net, i), 0 }
 				    : (struct mcu_effort){ (double)network_op_macs(&d->net, i), 0 };
 	return mcu_schedules(&d->net, &rules, &limits, effort, a, list);
+}
+
+/* Parts and addresses under p->schedule. */
+static void plan_schedule(struct plan *p, const struct mcu_memory_rules *rules, struct arena *a)
+{
+	const struct mcu_schedule *s = &p->schedule;
+	size_t n = ((size_t)s->end + 1) * s->grid;
+
+	mcu_parts_init(&p->parts, &p->d.net, rules, s->end, s->grid, a);
+	if (s->grid == 1 || rules->model != MCU_NASC)
+		return;
+	p->rows = ARENA_NEW(a, struct nasc_span, n);
+	p->columns = ARENA_NEW(a, struct nasc_span, n);
+	mcu_parts_spans(&p->d.net, s->end, s->grid, true, p->rows, a);
+	mcu_parts_spans(&p->d.net, s->end, s->grid, false, p->columns, a);
 }
 
 /* Layer by layer where that fits, else the schedule of least time that does, else the one of least
@@ -174,13 +192,13 @@ static void plan_parts(struct plan *p, const struct costmodel *m, struct arena *
 	uint32_t n;
 
 	p->schedule = (struct mcu_schedule){ .grid = 1 };
-	mcu_parts_init(&p->parts, &p->d.net, &rules, 0, 1, a);
+	plan_schedule(p, &rules, a);
 	if (mcu->cfg.patches == 1 || (double)mcu_parts_peak(&p->parts) <= enough)
 		return;
 	n = list_schedules(m, &p->d, enough, a, &list);
 	p->schedule = list[n - 1];
 	if (p->schedule.grid > 1)
-		mcu_parts_init(&p->parts, &p->d.net, &rules, p->schedule.end, p->schedule.grid, a);
+		plan_schedule(p, &rules, a);
 }
 
 static void plan_init(struct plan *p, const struct costmodel *m, const struct network *net,
@@ -225,7 +243,7 @@ void mcu_firmware_plan(const struct costmodel *m, const struct network *net, str
 	if (m)
 		plan_parts(&p, m, a);
 	else
-		mcu_parts_init(&p.parts, &p.d.net, &rules, 0, 1, a);
+		plan_schedule(&p, &rules, a);
 	mcu_parts_place(&p.parts, p.schedule.end, &memory, a);
 	n = (uint32_t)p.d.net.n_ops;
 	n_patched = memory.n_patched;
@@ -244,10 +262,8 @@ void mcu_firmware_plan(const struct costmodel *m, const struct network *net, str
 	if (!n_patched)
 		return;
 	out->output[0] = memory.buffer[memory.n_buffers - 1].offset;
-	out->rows = ARENA_NEW(a, struct nasc_span, (size_t)n_patched * out->grid);
-	out->columns = ARENA_NEW(a, struct nasc_span, (size_t)n_patched * out->grid);
-	mcu_parts_spans(&p.d.net, out->end, out->grid, true, out->rows, a);
-	mcu_parts_spans(&p.d.net, out->end, out->grid, false, out->columns, a);
+	out->rows = p.rows;
+	out->columns = p.columns;
 }
 
 /* Bytes of activations while each operator runs. */
@@ -269,6 +285,28 @@ static double plan_cycles(const struct plan *p, const struct mcu_cfg *cfg, size_
 	double calls = i <= p->schedule.end ? (double)p->schedule.grid * p->schedule.grid : 1;
 
 	return op_cycles(cfg, &p->d.net, i, p->parts.area[i], calls);
+}
+
+/* Of nasc's firmware: all calls of the operator's kernel. */
+static double plan_instructions(const struct plan *p, size_t i)
+{
+	uint32_t grid = p->schedule.grid, in;
+	double sum = 0;
+
+	if (i > p->schedule.end || grid == 1)
+		return firmware_instructions(&p->d.net, i);
+	if (i == 0)
+		return 0;
+	in = network_inputs(&p->d.net, i)[0];
+	for (uint32_t y = 0; y < grid; y++)
+		for (uint32_t x = 0; x < grid; x++)
+			sum += firmware_part_instructions(
+				&p->d.net, i,
+				(struct nasc_part){ p->rows[in * grid + y],
+						    p->columns[in * grid + x] },
+				(struct nasc_part){ p->rows[i * grid + y],
+						    p->columns[i * grid + x] });
+	return sum;
 }
 
 static double plan_macs(const struct plan *p, size_t i)
@@ -301,7 +339,7 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 	for (size_t i = 0; i < p.d.net.n_ops; i++) {
 		double c = plan_cycles(&p, cfg, i);
 		uint64_t f = op_flash(cfg, &p.d.net, i);
-		double n = firmware ? round(firmware_instructions(&p.d.net, i)) : 0;
+		double n = firmware ? round(plan_instructions(&p, i)) : 0;
 
 		instructions += n;
 		cycles += c;
@@ -321,7 +359,7 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 		live_rows(&p, out->per_op);
 	out->value[SRAM] = (double)mcu_parts_peak(&p.parts);
 	if (firmware)
-		flash += firmware_code_bytes(&p.d.net);
+		flash += firmware_code_bytes(&p.d.net, p.schedule.end, p.schedule.grid);
 	out->value[FLASH] = (double)flash + cfg->code;
 	out->value[LATENCY] = cycles * s_per_cycle;
 	out->value[ENERGY] = cycles * joule_per_cycle;
@@ -371,15 +409,18 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 		double cycles = 0;
 
 		p.schedule = list[k];
-		mcu_parts_init(&p.parts, &p.d.net, &rules, p.schedule.end, p.schedule.grid, a);
+		plan_schedule(&p, &rules, a);
 		*s = (struct cost_schedule){ .op = list[k].end ? p.d.row[list[k].end] : 0,
 					     .grid = list[k].grid,
 					     .sram_bytes = list[k].peak_bytes };
 		for (size_t i = 0; i < p.d.net.n_ops; i++) {
 			s->macs += plan_macs(&p, i);
 			cycles += plan_cycles(&p, &mcu->cfg, i);
+			if (rules.model == MCU_NASC)
+				s->instructions += plan_instructions(&p, i);
 		}
 		s->latency_s = mcu->has_latency ? cycles / mcu->cfg.clock : NAN;
+		s->instructions = rules.model == MCU_NASC ? round(s->instructions) : NAN;
 	}
 	return n;
 }

@@ -39,8 +39,9 @@ uint64_t firmware_constant_bytes(const struct network *net, size_t op);
 void firmware_pack(const struct network *net, size_t op, const int8_t *weights, int8_t *packed);
 
 /* Bytes of what else of the network lies in flash: kernels, calls, tables, start. As gcc 12.2.1 -O2
- * makes them for a Cortex-M4, within 2 % of an image; other compilers and flags differ. */
-uint64_t firmware_code_bytes(const struct network *net);
+ * makes them for a Cortex-M4, within 2 % of an image; other compilers and flags differ.
+ * @end, @grid: of struct firmware_plan. */
+uint64_t firmware_code_bytes(const struct network *net, uint32_t end, uint32_t grid);
 
 /* Where an exported network keeps its maps: what runs when, and where. */
 struct firmware_plan {
@@ -62,6 +63,9 @@ struct firmware_plan {
  * Cortex-M4, M7 and M33, which differ less from each other, where gcc 12.2 -O2 made it and it takes
  * some thousands. Not cycles: a memory that waits is not in it. 0: there is nothing to run. */
 double firmware_instructions(const struct network *net, size_t op);
+/* The same of the call that makes part @out of its output of what is held of its input, @in. */
+double firmware_part_instructions(const struct network *net, size_t op, struct nasc_part in,
+				  struct nasc_part out);
 
 /* Sources that an exported network takes along, by name: the kernels, nasc_*.c and nasc_*.h; and
  * what starts them on a board: board.h, board.c, sections.ld, and of each board its linker script.

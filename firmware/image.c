@@ -10,6 +10,8 @@ static const uint32_t kernel_bytes[NET_KIND_COUNT] = {
 };
 /* Vectors, start, memcpy() and memset(); a struct nasc_window; a call in NAME_run(). */
 enum { START = 812, WINDOW = 36, CALL = 28 };
+/* In parts: what all have in common; a window of a part; a loop over rows, and a row's address. */
+enum { PARTS = 200, PART_WINDOW = 45, PART_LOOP = 40, PART_ROW = 55 };
 
 bool firmware_has_window(enum net_kind kind)
 {
@@ -28,7 +30,19 @@ bool firmware_has_window(enum net_kind kind)
 	}
 }
 
-uint64_t firmware_code_bytes(const struct network *net)
+/* What running operator @op in parts takes more. */
+static uint64_t part_bytes(const struct network *net, size_t op, bool is_end)
+{
+	const struct net_op *o = &net->op[op];
+
+	if (firmware_has_window(o->kind))
+		return PART_WINDOW + (is_end ? PART_ROW : 0);
+	if (o->kind == NET_CONCAT)
+		return o->n_inputs * (PART_LOOP + 2 * PART_ROW);
+	return PART_LOOP + (o->n_inputs + 1) * PART_ROW;
+}
+
+uint64_t firmware_code_bytes(const struct network *net, uint32_t end, uint32_t grid)
 {
 	bool linked[NET_KIND_COUNT] = { false };
 	uint64_t bytes = START;
@@ -44,6 +58,9 @@ uint64_t firmware_code_bytes(const struct network *net)
 		linked[kernel] = true;
 		bytes += firmware_has_window(kind) ? WINDOW : 0;
 		bytes += CALL * (kind == NET_CONCAT ? net->op[i].n_inputs : 1);
+		bytes += i <= end ? part_bytes(net, i, i == end) : 0;
 	}
+	if (end)
+		bytes += PARTS + 2 * sizeof(struct nasc_span) * ((uint64_t)end + 1) * grid;
 	return bytes;
 }

@@ -17,13 +17,14 @@ struct span {
 	double whole_cells; /* of the whole ones */
 };
 
+/* @pad: of a part as in struct nasc_window, where it may be negative. */
 static struct span span_of(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride,
 			   uint32_t pad)
 {
 	struct span s = { .windows = out, .kernel = kernel };
 
 	for (uint32_t i = 0; i < out; i++) {
-		int64_t from = (int64_t)i * stride - pad, to = from + kernel;
+		int64_t from = (int64_t)i * stride - (int32_t)pad, to = from + kernel;
 		int64_t first = from < 0 ? 0 : from, end = to > in ? in : to;
 		int64_t cells = end > first ? end - first : 0;
 
@@ -241,10 +242,10 @@ static double weigh(const double *f, size_t n, const double *table)
 	return sum;
 }
 
-double firmware_instructions(const struct network *net, size_t op)
+/* As @o has operator @op, and @in its inputs: whole, or a part. */
+static double instructions(const struct network *net, size_t op, const struct net_op *o,
+			   struct net_shape in)
 {
-	const struct net_op *o = &net->op[op];
-	struct net_shape in = o->n_inputs ? network_in_shape(net, op) : o->out;
 	uint64_t elements = net_elements(in), pixels = (uint64_t)in.h * in.w;
 	double f[MAX_WORK] = { 0 }, sum = 0;
 
@@ -266,11 +267,11 @@ double firmware_instructions(const struct network *net, size_t op)
 		return weigh(f, element_work(1, elements, f), add_table) +
 		       o->n_inputs * weigh(f, element_work(1, elements, f), add_input_table);
 	case NET_CONCAT:
-		for (uint32_t i = 0; i < o->n_inputs; i++) {
-			struct net_shape part = net->op[network_inputs(net, op)[i]].out;
-
-			sum += weigh(f, element_work((double)pixels, part.c, f), place_table);
-		}
+		for (uint32_t i = 0; i < o->n_inputs; i++)
+			sum += weigh(f,
+				     element_work((double)pixels,
+						  net->op[network_inputs(net, op)[i]].out.c, f),
+				     place_table);
 		return sum;
 	case NET_BATCH_NORM:
 		return weigh(f, element_work((double)pixels, in.c, f), scale_table);
@@ -287,4 +288,34 @@ double firmware_instructions(const struct network *net, size_t op)
 	default:
 		return 0;
 	}
+}
+
+double firmware_instructions(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+
+	return instructions(net, op, o, o->n_inputs ? network_in_shape(net, op) : o->out);
+}
+
+/* What surrounds a kernel in a part, and each of its calls where these are of one row. */
+enum { PART_WINDOW = 100, PART_ROW = 40 };
+
+double firmware_part_instructions(const struct network *net, size_t op, struct nasc_part in,
+				  struct nasc_part out)
+{
+	struct net_op o = net->op[op];
+	struct net_shape shape = network_in_shape(net, op);
+
+	if (!firmware_has_window(o.kind)) {
+		shape.h = 1;
+		shape.w = out.columns.cells;
+		return out.rows.cells * (instructions(net, op, &o, shape) + PART_ROW);
+	}
+	shape.h = in.rows.cells;
+	shape.w = in.columns.cells;
+	o.out.h = out.rows.cells;
+	o.out.w = out.columns.cells;
+	o.pad_top += in.rows.first - out.rows.first * o.stride;
+	o.pad_left += in.columns.first - out.columns.first * o.stride;
+	return instructions(net, op, &o, shape) + PART_WINDOW;
 }

@@ -97,9 +97,9 @@ else
 fi
 
 # What nasc cost says of this runtime is what was exported.
-"$nasc" cost net.json --target stm32l4r5-nasc --json >cost.json 2>err
-cost() { tr -d ' \n' <cost.json | grep -o "\"$1\":{\"value\":[0-9]*" | grep -o '[0-9]*$'; }
-is "nasc cost: the arena" "$(cost sram_bytes)" "$(figure arena_bytes)"
+cost() { tr -d ' \n' <$1.cost | grep -o "\"$2\":{\"value\":[0-9]*" | grep -o '[0-9]*$'; } # FOLDER FIGURE
+"$nasc" cost net.json --target stm32l4r5-nasc --json >fw1.cost 2>err
+is "nasc cost: the arena" "$(cost fw1 sram_bytes)" "$(figure arena_bytes)"
 
 # In parts: everything that can be cut, residuals and what ends the parts among it.
 cat >parts.json <<'JSON'
@@ -122,7 +122,7 @@ board() { # BYTES
 board 1
 "$nasc" cost parts.json --target ./board.yaml --schedules --json |
 	tr -d ' \n' | grep -o '"patch_grid":[0-9]*,"patched":[0-9]*,"sram_bytes":[0-9]*' | tr -cs '0-9\n' ' ' >schedules
-is "schedules" "$(awk '$2 > 0' schedules | wc -l | awk '{ print ($1 > 2 ? "several" : $1) }')" several
+is "there are schedules in parts" "$(awk '$2 > 0' schedules | wc -l | awk '{ print ($1 > 0) }')" 1
 while read -r grid end bytes; do
 	board "$bytes"
 	"$nasc" export parts.json --config config.yaml --weights parts.w -o parts --name tiny --target ./board.yaml --json >parts.txt 2>err
@@ -132,6 +132,7 @@ while read -r grid end bytes; do
 	make -C parts check CFLAGS='-O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all' >check.txt 2>err
 	is "the same bits" "$(grep -c 'tiny: 40 of 40 images as expected' check.txt) $(cat err)" "1 "
 done <schedules
+"$nasc" cost parts.json --target ./board.yaml --json >parts.cost 2>err
 
 mkdir -p none
 PATH=$PWD/none "$(command -v make)" -C fw1 check-m4 >out 2>err
@@ -158,24 +159,9 @@ is_bounded() { # CORE FOLDER
 }
 
 # On three cores, in QEMU: the same bits, in the memory that was predicted.
-for core in m4 m7 m33; do
-	if ! command -v arm-none-eabi-gcc >/dev/null || ! command -v qemu-system-arm >/dev/null; then
-		skip "on Cortex-$core" "no arm-none-eabi-gcc or no qemu-system-arm"
-		continue
-	fi
-	make -C fw1 check-$core >check.txt 2>&1
-	is "on Cortex-$core" "$? $(grep -c 'tiny: 40 of 40 images as expected' check.txt)" "0 1"
-	counted=$(sed -n 's/.*: \([0-9]*\) instructions an image.*/\1/p' check.txt)
-	is "on Cortex-$core: $counted instructions, predicted within 2 %" \
-		"$(awk -v a="$counted" -v b="$(cost instructions)" 'BEGIN { d = (a - b) / a; print d * d <= 0.02 * 0.02 ? "so" : b }')" so
-	is_bounded $core fw1
-	is "on Cortex-$core: arena" \
-		"$(arm-none-eabi-nm -S fw1/tiny-$core.elf | awk '$4 == "arena" { print $2 }' | sed 's/^0*//' | tr a-f A-F)" \
-		"$(printf '%X' "$(figure arena_bytes)")"
-	make -C parts check-$core >check.txt 2>&1
-	is_bounded $core parts
-	# An application that does nothing else.
-	cat >fw1/application.c <<'C'
+near() { awk -v a="$1" -v b="$2" 'BEGIN { d = (a - b) / a; print (d * d <= 0.02 * 0.02 ? "near" : b) }'; }
+# An application that does nothing else.
+cat >application.c <<'C'
 #include "tiny.h"
 int main(void)
 {
@@ -184,8 +170,23 @@ int main(void)
 	return tiny_run(tiny_input(), out);
 }
 C
-	# What printf() takes is its own: a full stack is still noticed after it.
-	cat >fw1/full.c <<'C'
+on_board() { # CORE FOLDER
+	what="on Cortex-$1: $2"
+	make -C $2 check-$1 >check.txt 2>&1
+	is "$what" "$? $(grep -c 'tiny: 40 of 40 images as expected' check.txt)" "0 1"
+	counted=$(sed -n 's/.*: \([0-9]*\) instructions an image.*/\1/p' check.txt)
+	is "$what: $counted instructions, predicted within 2 %" "$(near "$counted" "$(cost $2 instructions)")" near
+	is_bounded $1 $2
+	is "$what: arena" \
+		"$(arm-none-eabi-nm -S $2/tiny-$1.elf | awk '$4 == "arena" { print $2 }' | sed 's/^0*//' | tr a-f A-F)" \
+		"$(printf '%X' "$(cost $2 sram_bytes)")"
+	make -s -C $2 tiny-$1.elf SOURCES="../application.c tiny.c $(cd $2 && echo nasc_*.c)" CPATH=. -B
+	arm-none-eabi-objcopy -O binary $2/tiny-$1.elf image
+	is "$what: an image of $(wc -c <image) bytes, predicted within 2 %" \
+		"$(near "$(wc -c <image)" "$(cost $2 flash_bytes)")" near
+}
+# What printf() takes is its own: a full stack is still noticed after it.
+cat >fw1/full.c <<'C'
 #include <stdio.h>
 static int deeper(int n)
 {
@@ -201,15 +202,16 @@ int main(void)
 	return deeper(0);
 }
 C
+for core in m4 m7 m33; do
+	if ! command -v arm-none-eabi-gcc >/dev/null || ! command -v qemu-system-arm >/dev/null; then
+		skip "on Cortex-$core" "no arm-none-eabi-gcc or no qemu-system-arm"
+		continue
+	fi
+	on_board $core fw1
+	on_board $core parts
 	make -C fw1 check-$core SOURCES=full.c -B >full.txt 2>&1
 	is "on Cortex-$core: text, then a full stack" \
 		"$(grep -c 'of 3' full.txt) $(grep -o 'Error [0-9]*' full.txt)" "3 Error 125"
-	make -s -C fw1 tiny-$core.elf SOURCES="application.c tiny.c $(cd fw1 && echo nasc_*.c)" -B
-	arm-none-eabi-objcopy -O binary fw1/tiny-$core.elf image
-	is "on Cortex-$core: the image is as large as predicted within 2 %" \
-		"$(wc -c <image) $(cost flash_bytes)$(awk -v a="$(wc -c <image)" -v b="$(cost flash_bytes)" \
-			'BEGIN { d = (a - b) / a; print d * d <= 0.02 * 0.02 ? "" : " far" }')" \
-		"$(wc -c <image) $(cost flash_bytes)"
 done
 
 "$nasc" export net.json --config config.yaml --weights w --format json -o int8.json >out 2>err
