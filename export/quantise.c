@@ -246,7 +246,9 @@ static enum nasc_status quantise_add(const struct making *m, struct nasc_err *er
 	}
 	if (sum >= RATIO_LARGE)
 		return too_large(m, sum, err);
-	q->shift = shift_below(fmax(most, sum / 256), 0x1p15);
+	/* Factors below 2^15, and constant and products together within 256 * (sum + 1) << shift,
+	 * which is 2^30 at most. */
+	q->shift = shift_below(fmax(most, (sum + 1) / 128), 0x1p15);
 	q->affine = ARENA_NEW(m->arena, struct nasc_affine, o->n_inputs);
 	constant = ldexp(q->zero + 0.5, (int)q->shift);
 	for (uint32_t k = 0; k < o->n_inputs; k++) {

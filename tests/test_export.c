@@ -320,6 +320,37 @@ Test(export, int8_operators_are_what_their_scales_say)
 	check_single(&concat, two, 2);
 }
 
+/* Half of the inputs are the others negated, so that nothing comes out and all are of the output's
+ * unit: no sum on the way leaves 32 bits. */
+Test(export, additions_of_many_inputs)
+{
+	for (uint32_t n = 2; n <= 8192; n *= 4) {
+		float minus = -1, nothing = 0, most;
+		const float image[] = { -1, 1 };
+		const struct images images = { 2, image, NULL };
+		struct arena a = { 0 };
+		struct nasc_err err = { 0 };
+		struct trained_op ops[3] = { { 0 }, { &minus, &nothing }, { 0 } };
+		struct trained t = { .op = ops };
+		struct quantised q;
+		uint32_t *in = ARENA_NEW(&a, uint32_t, n);
+
+		network_init(&t.net, &a, (struct net_shape){ 1, 1, 1 });
+		network_unary(&t.net, NET_BATCH_NORM, 0);
+		for (uint32_t k = 0; k < n; k++)
+			in[k] = k % 2;
+		network_merge(&t.net, NET_ADD, in, n);
+		cr_assert_eq(network_infer(&t.net, &err), NASC_OK, "%s", err.msg);
+		cr_assert_eq(quantise(&t, &images, 1, &a, &q, &err), NASC_OK, "%s", err.msg);
+		most = fabsf((float)q.op[2].affine[0].constant);
+		for (uint32_t k = 0; k < n; k++)
+			most += 128 * (float)q.op[2].affine[k].factor;
+		cr_expect_lt(most, 0x1p31f, "%u inputs: %g", n, (double)most);
+		cr_expect_gt(q.op[2].affine[0].factor, 128, "%u inputs", n);
+		arena_free(&a);
+	}
+}
+
 /* By hand: 255 units from -1 to 1.55 are 0.01 each, so zero is -28; weights 1 and -0.5 are 127 and
  * -64 (half to even or away: 63.5) of 1 / 127. */
 Test(export, one_dense_layer_by_hand)
