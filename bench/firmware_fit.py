@@ -62,6 +62,9 @@ def shapes():
             add('UPSAMPLE', h, w, c, 1, between(1, 3), c)
         add('ADD', h, w, c, 3, 1, c)
         add('ADD', h, w, c, 1, 1, c)
+    for _ in range(20):
+        c, k = between(1, 3), random.choice([1, 2, 3, 5])
+        add('DEPTHWISE', between(2, 20), between(2, 20), c, k, between(1, 2), c)
     return rows
 
 
@@ -81,8 +84,9 @@ def count(folder):
                     'kernels.elf'], cwd=folder, stdin=subprocess.DEVNULL, timeout=120, check=True)
     build = sys.argv[1]
     subprocess.run(['cc', '-O1', *(f'-I{SOURCE}/{room}' for room in ('firmware', 'network', 'base')),
-                    f'{SOURCE}/tests/firmware/work.c', f'{build}/network/libnetwork.a', f'{build}/network/libonnx.a',
-                    f'{build}/base/libbase.a', '-lcjson', '-lprotobuf-c', '-lyaml', '-lm', '-o', f'{folder}/work'],
+                    f'{SOURCE}/tests/firmware/work.c', f'{build}/firmware/libfirmware.a',
+                    f'{build}/network/libnetwork.a', f'{build}/network/libonnx.a', f'{build}/base/libbase.a',
+                    '-lcjson', '-lprotobuf-c', '-lyaml', '-lm', '-o', f'{folder}/work'],
                    check=True)
     with open(f'{folder}/counts.csv', encoding='utf-8') as counts:
         text = subprocess.run([f'{folder}/work'], stdin=counts, capture_output=True, text=True, check=True).stdout

@@ -91,13 +91,17 @@ static uint64_t conv_scratch(const struct network *net, size_t op)
 	return network_in_shape(net, op).c % 4 == 0 ? 4 * inputs : 5 * inputs;
 }
 
-/* As there: weights of four channels, and pairs of rows of four channels. */
+/* As in nasc_depthwise.c: pairs of rows of four channels, 16 bits a cell; weights of four channels
+ * that are laid out. */
 static uint64_t depthwise_scratch(const struct net_op *o)
 {
-	uint64_t pairs = o->kernel_h / 2 + 1, rows = o->stride == 1 ? 2 : 1;
 	uint64_t columns = (round_up(o->out.w, 2) - 1) * o->stride + o->kernel_w;
+	uint64_t cells = 4 * columns * 2 * (o->kernel_h / 2 + 1);
+	bool laid_out = (o->kernel_h == 5 || o->kernel_h == 7) && o->kernel_w == o->kernel_h &&
+			o->stride <= 2 && o->out.c >= 4;
+	uint64_t pairs = laid_out ? 4 * (o->kernel_h - 1) * o->kernel_w : 0;
 
-	return 4 * sizeof(uint32_t) * pairs * (2 * rows * o->kernel_w + columns);
+	return cells * sizeof(int16_t) + pairs * sizeof(uint32_t);
 }
 
 bool firmware_in_place(const struct network *net, size_t op)
@@ -209,13 +213,14 @@ static void pack_matrix(const int8_t *weights, size_t inputs, size_t channels, i
 	}
 }
 
-/* Channel by channel, column by column. */
+/* Channel by channel; columns two by two, row by row of these, an odd one last. */
 static void pack_depthwise(const struct net_op *o, const int8_t *weights, int8_t *packed)
 {
 	for (size_t c = 0; c < o->out.c; c++)
-		for (size_t column = 0; column < o->kernel_w; column++)
+		for (size_t first = 0; first < o->kernel_w; first += 2)
 			for (size_t row = 0; row < o->kernel_h; row++)
-				*packed++ = weights[(row * o->kernel_w + column) * o->out.c + c];
+				for (size_t i = first; i < first + 2 && i < o->kernel_w; i++)
+					*packed++ = weights[(row * o->kernel_w + i) * o->out.c + c];
 }
 
 void firmware_pack(const struct network *net, size_t op, const int8_t *weights, int8_t *packed)

@@ -257,12 +257,36 @@ Test(firmware, convolution)
 	}
 }
 
+/* The outputs in four parts, of windows that begin outside the map or in it. */
+static void check_parts(struct layer *l, struct rng *r)
+{
+	const struct nasc_window *w = &l->window;
+	uint16_t rows[3] = { 0, (uint16_t)rng_between(r, 0, w->out_h), w->out_h };
+	uint16_t columns[3] = { 0, (uint16_t)rng_between(r, 0, w->out_w), w->out_w };
+
+	memset(l->y, 0, l->n_y);
+	for (size_t i = 0; i < 4; i++) {
+		uint16_t row = rows[i / 2], column = columns[i % 2];
+		struct nasc_window part = *w;
+
+		part.out_h = (uint16_t)(rows[i / 2 + 1] - row);
+		part.out_w = (uint16_t)(columns[i % 2 + 1] - column);
+		part.pad_top = (int16_t)(w->pad_top - row * w->stride);
+		part.pad_left = (int16_t)(w->pad_left - column * w->stride);
+		if (part.out_h == 0 || part.out_w == 0)
+			continue;
+		nasc_depthwise(&part, l->x, l->y + ((size_t)row * w->out_w + column) * w->out_c,
+			       l->scratch);
+	}
+	compare(l, l->x, l->y);
+}
+
 /* Also in place where that is allowed. */
 static void check_depthwise(struct layer *l, struct rng *r)
 {
-	(void)r;
 	nasc_depthwise(&l->window, l->x, l->y, l->scratch);
 	compare(l, l->x, l->y);
+	check_parts(l, r);
 	if (l->window.stride == 1 && l->window.out_h == l->window.in_h &&
 	    l->window.out_w == l->window.in_w) {
 		int8_t *before = buffer(l->n_x);
