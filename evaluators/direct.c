@@ -1,15 +1,9 @@
 #include "direct.h"
 
 #include "direct_fill.h"
-#ifdef DIRECT_TILES
 #include "direct_tile.h"
-#else
-#include "direct_vector.h"
-#define tile_open()
-#define tile_close()
-#endif
 
-/* Compiled once per instruction set, with DIRECT naming the table; with DIRECT_TILES for AMX. */
+/* Compiled with DIRECT naming the table; once more for each stand-in for the tiles (tile.h). */
 
 /* f(pixel of a plane, pixels, ...) for each run of a block's pixels within one row. */
 struct run {
@@ -91,7 +85,7 @@ static void put_block(const struct direct *d, const struct direct_forward *f, si
 static void forward(const struct direct *d, const struct direct_forward *f)
 {
 	const struct direct_shape *s = &d->shape;
-	stored *input = (void *)((char *)f->scratch + DIRECT_FRONT);
+	uint16_t *input = (void *)((char *)f->scratch + DIRECT_FRONT);
 	_Alignas(64) float sum[DIRECT_BLOCK * DIRECT_GROUP];
 
 	for (size_t i = 0; f->sum && f->first && i < s->n; i++)
@@ -107,8 +101,7 @@ static void forward(const struct direct *d, const struct direct_forward *f)
 				struct run r = { .m = m, .end = min_size(m + DIRECT_BLOCK, end) };
 				const char *w = f->packed;
 
-				block_product(d, input + m * d->cp, d->cp, d->forward_at,
-					      d->n_forward, s->c,
+				block_product(input + m * d->cp, d->cp, d->forward_at, d->n_forward,
 					      w + g * (d->forward_bytes / d->n_groups), r.end - m,
 					      sum);
 				put_block(d, f, first, r, sum, g * DIRECT_GROUP);
@@ -147,7 +140,7 @@ INLINE void back_cells(const struct direct_backward *b, const float *sum, size_t
 		if (norm) {
 			vf x = rows_get(source, p, at, BF16);
 
-			__builtin_prefetch((stored *)source.at + (p + 64) * source.stride + at);
+			__builtin_prefetch((uint16_t *)source.at + (p + 64) * source.stride + at);
 
 			g = act_gradient(g, vector_fma(scale, x, shift), act);
 			sg += g;
@@ -157,7 +150,7 @@ INLINE void back_cells(const struct direct_backward *b, const float *sum, size_t
 		if (into == INTO_ADD)
 			g += rows_get(d, p, at, BF16);
 		if (into != INTO_NONE) {
-			__builtin_prefetch((stored *)d.at + (p + 64) * d.stride + at);
+			__builtin_prefetch((uint16_t *)d.at + (p + 64) * d.stride + at);
 			rows_put(d, p, at, g, mask, part, BF16);
 		}
 	}
@@ -240,7 +233,7 @@ static void back_block(const struct direct *d, const struct direct_backward *b, 
 }
 
 static void back_data(const struct direct *d, const struct direct_backward *b, size_t first,
-		      size_t images, const stored *gradient)
+		      size_t images, const uint16_t *gradient)
 {
 	const struct direct_shape *s = &d->shape;
 	size_t end = images * d->span, group;
@@ -248,14 +241,14 @@ static void back_data(const struct direct *d, const struct direct_backward *b, s
 	const char *w = b->packed;
 
 	for (size_t p = 0; p < d->planes; p++, w += group * d->c_groups) {
-		group = d->n_back[p] * (BF16 ? 1024 : (size_t)s->n * DIRECT_GROUP * 4);
+		group = d->n_back[p] * (size_t)DIRECT_STEP_BYTES;
 		for (size_t m = 0; m < end; m += DIRECT_BLOCK)
 			for (size_t g = 0; g < d->c_groups; g++) {
 				struct run r = { .m = m, .end = min_size(m + DIRECT_BLOCK, end) };
 
-				block_product(d, gradient + (d->reach + m) * d->np, d->np,
-					      d->back_at[p], d->n_back[p], s->n, w + g * group,
-					      r.end - m, sum);
+				block_product(gradient + (d->reach + m) * d->np, d->np,
+					      d->back_at[p], d->n_back[p], w + g * group, r.end - m,
+					      sum);
 				back_block(d, b, first, p / s->stride, p % s->stride, r, sum,
 					   g * DIRECT_GROUP);
 			}
@@ -263,7 +256,7 @@ static void back_data(const struct direct *d, const struct direct_backward *b, s
 }
 
 static void bias_back(const struct direct *d, const struct direct_backward *b, size_t images,
-		      const stored *gradient)
+		      const uint16_t *gradient)
 {
 	struct rows g = { (void *)(uintptr_t)gradient, d->np, true };
 	size_t pixels = images * d->span;
@@ -300,8 +293,8 @@ static void weights_unpack(const struct direct *d, const struct direct_backward 
 static void backward(const struct direct *d, const struct direct_backward *b)
 {
 	const struct direct_shape *s = &d->shape;
-	stored *input = (void *)((char *)b->scratch + DIRECT_FRONT);
-	stored *gradient = (void *)((char *)b->scratch + d->gradient_at);
+	uint16_t *input = (void *)((char *)b->scratch + DIRECT_FRONT);
+	uint16_t *gradient = (void *)((char *)b->scratch + d->gradient_at);
 
 	for (size_t i = 0; b->source.scale && b->first && i < s->c; i++)
 		b->sum_g[i] = b->sum_gx[i] = 0;
@@ -327,13 +320,4 @@ static void backward(const struct direct *d, const struct direct_backward *b)
 	weights_unpack(d, b);
 }
 
-const struct direct_kernels DIRECT = {
-#ifdef DIRECT_TILES
-	"AMX bf16",
-#else
-	LANES == 16  ? "AVX-512"
-	: LANES == 8 ? "AVX2"
-		     : "portable",
-#endif
-	BF16, forward, backward
-};
+const struct direct_kernels DIRECT = { forward, backward };

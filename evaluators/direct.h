@@ -7,8 +7,8 @@
 #include "arena.h"
 #include "kernels.h"
 
-/* Convolutions of our own, fused with the work around them: they read and write slices of wide
- * tensors where they lie, so that nothing is copied for them.
+/* Convolutions of our own in bf16, fused with the work around them: they read and write slices of
+ * wide tensors where they lie, so that nothing is copied for them.
  *
  *   forward   x -> norm, activation, mean of pool * pool cells -> convolution -> y, and y's sums
  *   backward  g, settled (+ slope * y + offset) -> weight gradient -> input gradient -> through
@@ -23,13 +23,13 @@
  *   product   DIRECT_BLOCK pixels in a row of a plane by 16 channels: the sum over steps (a tap and
  *             a few channels) of pixels x channels times channels x 16
  *
- * Two kinds of product: f32 with vectors, on any CPU, and bf16 with f32 sums in AMX tiles (Intel
- * 64 and IA-32 Architectures Software Developer's Manual, volume 2, TDPBF16PS). The order of
- * every sum is fixed by the sizes alone. */
-#define DIRECT_GROUP 16 /* channels of a product */
-#define DIRECT_BLOCK 64 /* pixels of a product */
-#define DIRECT_FRONT 64 /* bytes of zeros in front of a region of the scratch */
-#define DIRECT_NONE  UINT16_MAX
+ * Products have f32 sums, in AMX tiles (Intel 64 and IA-32 Architectures Software Developer's
+ * Manual, volume 2, TDPBF16PS). The order of every sum is fixed by the sizes alone. */
+#define DIRECT_GROUP	  16 /* channels of a product */
+#define DIRECT_BLOCK	  64 /* pixels of a product */
+#define DIRECT_FRONT	  64 /* bytes of zeros in front of a region of the scratch */
+#define DIRECT_NONE	  UINT16_MAX
+#define DIRECT_STEP_BYTES 1024 /* a step's weights for a group: one tile */
 
 struct direct_shape {
 	uint32_t images, h, w, c, oh, ow, n; /* c in, n out */
@@ -37,12 +37,12 @@ struct direct_shape {
 	uint32_t pool;	    /* input cell = mean of pool * pool cells of the source; 1: itself */
 	uint32_t in_stored; /* weights: [kh][kw][in_stored][out_stored] */
 	uint32_t out_stored;
-	bool back_data, bf16;
+	bool back_data;
 };
 
-/* Pixels `pixel` behind those of the block, from their channel 32 * group on. A step of f32 has
- * every channel of tap[0]; one of bf16 two halves of 16 channels, first[] on, each of a tap: a
- * pixel with at most 16 channels left has the next pixel's behind them. */
+/* Pixels `pixel` behind those of the block, from their channel 32 * group on: two halves of 16
+ * channels, first[] on, each of a tap. A pixel with at most 16 channels left has the next pixel's
+ * behind them. */
 struct direct_step {
 	int32_t pixel;
 	uint16_t group, tap[2], first[2];
@@ -60,9 +60,8 @@ struct direct {
 	uint32_t n_forward, *n_back; /* steps; back: of each plane */
 	struct direct_step *forward, **back;
 	ptrdiff_t *forward_at, **back_at;	 /* steps in elements of the scratch */
-	ptrdiff_t *row_at;			 /* f32: rows of an image */
-	size_t plane_pixels, pairs;		 /* bf16, backward: pixel pairs of a plane */
-	size_t turned_pitch;			 /* bf16: pixels a row of the transposed gradient */
+	size_t plane_pixels, pairs;		 /* backward: pixel pairs of a plane */
+	size_t turned_pitch;			 /* pixels a row of the transposed gradient */
 	size_t gradient_at, turned_at, patch_at; /* bytes into the scratch */
 	size_t scratch_bytes, forward_bytes, back_bytes, sums_bytes;
 };
@@ -102,15 +101,13 @@ struct direct_backward {
 };
 
 struct direct_kernels {
-	const char *name;
-	bool bf16;
 	void (*forward)(const struct direct *d, const struct direct_forward *f);
 	void (*backward)(const struct direct *d, const struct direct_backward *b);
 };
-extern const struct direct_kernels direct_v2, direct_v3, direct_v4, direct_amx;
+extern const struct direct_kernels direct_amx;
 
-/* The fastest this CPU, the system and ONEDNN_MAX_CPU_ISA allow; NULL: oneDNN does better. */
-const struct direct_kernels *direct_choose(bool bf16);
+/* NULL: this CPU has no tiles, or the system or ONEDNN_MAX_CPU_ISA do not allow them. */
+const struct direct_kernels *direct_choose(void);
 
 /* Bytes into one memory of both, where the sums are behind the scratch. */
 static inline size_t direct_sums_at(const struct direct *d)

@@ -20,12 +20,10 @@ static bool tiles_permitted(void)
 	       syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
-const struct direct_kernels *direct_choose(bool bf16)
+const struct direct_kernels *direct_choose(void)
 {
 	unsigned amx = dnnl_cpu_isa_avx512_core_amx;
 
-	if (!bf16) /* not faster than oneDNN for every network */
-		return NULL;
 	return (dnnl_get_effective_cpu_isa() & amx) == amx && tiles_permitted() ? &direct_amx
 										: NULL;
 }

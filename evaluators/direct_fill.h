@@ -4,13 +4,7 @@
 #include "rows.h"
 
 /* From tensors into the scratch: the part of direct.c that fills. */
-#ifdef DIRECT_TILES
-#define BF16 true
-typedef uint16_t stored;
-#else
-#define BF16 false
-typedef float stored;
-#endif
+#define BF16 true /* of what vectors are read from and written to */
 
 enum fill_kind { FILL_PLAIN, FILL_NORM, FILL_SETTLE };
 struct fill {
@@ -19,15 +13,15 @@ struct fill {
 	enum kernel_act act;
 	size_t c, step;	    /* pixels of x from one value to the next */
 	size_t pool, width; /* mean of pool * pool cells; cells a row */
-	size_t twice;	    /* bf16: channels from here on belong to the pixel before too */
-	size_t pairs;	    /* bf16: pairs of a group of 16 channels; 0: pixels of `pitch` */
+	size_t twice;	    /* channels from here on belong to the pixel before too */
+	size_t pairs;	    /* pairs of a group of 16 channels; 0: pixels of `pitch` */
 	size_t pitch;	    /* channels */
-	stored *out;
+	uint16_t *out;
 };
 
 /* A run of pixels, for one vector of channels: everything that its loop needs. */
 struct cursor {
-	const stored *x, *g;
+	const uint16_t *x, *g;
 	size_t x_step, g_step; /* elements from one value to the next */
 	size_t pool, down, right;
 	size_t ahead; /* values: as far in front memory is fetched */
@@ -38,7 +32,7 @@ struct cursor {
 INLINE struct cursor cursor_at(const struct fill *f, size_t from, size_t n, size_t at,
 			       enum fill_kind kind)
 {
-	struct cursor k = { .x = (const stored *)f->x.at + from * f->x.stride + at,
+	struct cursor k = { .x = (const uint16_t *)f->x.at + from * f->x.stride + at,
 			    .x_step = f->step * f->x.stride,
 			    .pool = f->pool,
 			    .down = f->width * f->x.stride,
@@ -47,7 +41,7 @@ INLINE struct cursor cursor_at(const struct fill *f, size_t from, size_t n, size
 			    .mask = vector_mask(at, f->c) };
 
 	if (kind == FILL_SETTLE) {
-		k.g = (const stored *)f->g.at + from * f->g.stride + at;
+		k.g = (const uint16_t *)f->g.at + from * f->g.stride + at;
 		k.g_step = f->step * f->g.stride;
 	}
 	if (kind != FILL_PLAIN) {
@@ -60,12 +54,12 @@ INLINE struct cursor cursor_at(const struct fill *f, size_t from, size_t n, size
 INLINE vf fill_cell(const struct cursor *k, size_t i, size_t cell, enum fill_kind kind,
 		    enum kernel_act act)
 {
-	const stored *p = k->x + i * k->x_step + cell;
+	const uint16_t *p = k->x + i * k->x_step + cell;
 	vf x = vector_get(p, 0, BF16);
 
 	__builtin_prefetch(p + k->ahead * k->x_step);
 	if (kind == FILL_SETTLE) {
-		const stored *g = k->g + i * k->g_step;
+		const uint16_t *g = k->g + i * k->g_step;
 
 		__builtin_prefetch(g + k->ahead * k->g_step);
 		return vector_get(g, 0, BF16) + vector_fma(k->a, x, k->b);
@@ -95,8 +89,8 @@ INLINE void fill_pixels(const struct fill *f, size_t from, size_t to, size_t n, 
 {
 	struct cursor k = cursor_at(f, from, n, at, kind);
 	size_t pitch = f->pitch;
-	stored *out = f->out + to * pitch + at;
-	bool twice = BF16 && at >= f->twice;
+	uint16_t *out = f->out + to * pitch + at;
+	bool twice = at >= f->twice;
 
 	for (size_t i = 0; i < n; i++, out += pitch) {
 		vf v = fill_value(&k, i, pooled, part, kind, act);
@@ -107,7 +101,6 @@ INLINE void fill_pixels(const struct fill *f, size_t from, size_t to, size_t n, 
 	}
 }
 
-#ifdef DIRECT_TILES
 /* Of each lane, (even, odd) as bf16, the even one low. */
 INLINE vu bf16_pair(vf even, vf odd)
 {
@@ -151,9 +144,6 @@ INLINE void fill_pairs(const struct fill *f, size_t from, size_t to, size_t n, s
 		memcpy(out, &pair, sizeof pair);
 	}
 }
-#else
-#define fill_pairs fill_pixels
-#endif
 
 INLINE void fill_vector(const struct fill *f, size_t from, size_t to, size_t n, size_t at,
 			bool pooled, bool part, enum fill_kind kind, enum kernel_act act)
@@ -200,15 +190,15 @@ static size_t twice_from(size_t c)
 
 /* All channels of output (oy, ox), which may reach beyond the image. */
 static void patch_edge(const struct direct *d, const struct rows *x, size_t image, size_t oy,
-		       size_t ox, stored *out)
+		       size_t ox, uint16_t *out)
 {
 	const struct direct_shape *s = &d->shape;
 
 	for (size_t t = 0; t < d->patch_kh * d->patch_kw; t++) {
 		size_t iy = oy * d->patch_stride + t / d->patch_kw - s->top;
 		size_t ix = ox * d->patch_stride + t % d->patch_kw - s->left;
-		const stored *cell = (const stored *)x->at +
-				     ((image * d->patch_h + iy) * d->patch_w + ix) * x->stride;
+		const uint16_t *cell = (const uint16_t *)x->at +
+				       ((image * d->patch_h + iy) * d->patch_w + ix) * x->stride;
 		bool inside = iy < d->patch_h && ix < d->patch_w;
 
 		for (size_t c = 0; c < d->patch; c++)
@@ -219,7 +209,7 @@ static void patch_edge(const struct direct *d, const struct rows *x, size_t imag
 /* A row of outputs. Inside the image, @wide channels (at least those of a row of the kernel) are
  * copied at once: what is too many is written over by what comes next, or meets no weight. */
 INLINE void patch_row(const struct direct *d, const struct rows *x, size_t image, size_t oy,
-		      size_t wide, stored *out)
+		      size_t wide, uint16_t *out)
 {
 	const struct direct_shape *s = &d->shape;
 	size_t row = (size_t)d->patch_w * d->patch, some = (size_t)d->patch_kw * d->patch;
@@ -227,7 +217,7 @@ INLINE void patch_row(const struct direct *d, const struct rows *x, size_t image
 	size_t last = (d->patch_kh - 1) * some, bottom = (d->patch_kh - 1) * row;
 	bool inside = iy < d->patch_h && iy + d->patch_kh <= d->patch_h && x->stride == d->patch &&
 		      some <= wide;
-	const stored *in = (const stored *)x->at + (image * d->patch_h + iy) * row;
+	const uint16_t *in = (const uint16_t *)x->at + (image * d->patch_h + iy) * row;
 
 	for (size_t ox = 0; ox < s->ow; ox++, out += d->cp) {
 		size_t ix = ox * d->patch_stride - s->left;
@@ -244,7 +234,7 @@ INLINE void patch_row(const struct direct *d, const struct rows *x, size_t image
 }
 
 static void patch_row_any(const struct direct *d, const struct rows *x, size_t image, size_t oy,
-			  stored *out)
+			  uint16_t *out)
 {
 	if (d->patch_kw * d->patch <= 4)
 		patch_row(d, x, image, oy, 4, out);
@@ -252,9 +242,8 @@ static void patch_row_any(const struct direct *d, const struct rows *x, size_t i
 		patch_row(d, x, image, oy, 16, out);
 }
 
-#ifdef DIRECT_TILES
 /* A row of pixels as pairs, from pixel @to on, which is even. */
-static void row_pair(const struct direct *d, stored *row, size_t to, stored *out)
+static void row_pair(const struct direct *d, uint16_t *row, size_t to, uint16_t *out)
 {
 	memset(row + d->shape.ow * d->cp, 0, d->cp * sizeof *row);
 	for (size_t p = 0; p < d->shape.ow; p += 2)
@@ -267,25 +256,20 @@ static void row_pair(const struct direct *d, stored *row, size_t to, stored *out
 			       &pair, sizeof pair);
 		}
 }
-#endif
 
 static void fill_patches(const struct direct *d, const struct rows *x, size_t image, size_t nth,
-			 bool paired, stored *scratch, stored *out)
+			 bool paired, uint16_t *scratch, uint16_t *out)
 {
 	for (size_t oy = 0; oy < d->shape.oh; oy++) {
 		size_t to = nth * d->span + oy * d->pitch;
 
-		(void)scratch;
-#ifdef DIRECT_TILES
 		if (paired) {
-			stored *row = scratch + d->patch_at / sizeof *scratch;
+			uint16_t *row = scratch + d->patch_at / sizeof *scratch;
 
 			patch_row_any(d, x, image, oy, row);
 			row_pair(d, row, to, out);
 			continue;
 		}
-#endif
-		(void)paired;
 		patch_row_any(d, x, image, oy, out + to * d->cp);
 	}
 }
@@ -311,7 +295,7 @@ static void fill_input(const struct direct *d, const struct direct_source *sourc
 		       size_t images, bool paired, void *scratch)
 {
 	const struct direct_shape *s = &d->shape;
-	stored *out = (void *)((char *)scratch + DIRECT_FRONT);
+	uint16_t *out = (void *)((char *)scratch + DIRECT_FRONT);
 	struct fill f = { .x = source->x,
 			  .a = source->scale,
 			  .b = source->shift,
@@ -321,7 +305,7 @@ static void fill_input(const struct direct *d, const struct direct_source *sourc
 			  .pool = s->pool,
 			  .width = (size_t)s->w * s->pool,
 			  .twice = twice_from(s->c),
-			  .pairs = BF16 && paired ? d->pairs : 0,
+			  .pairs = paired ? d->pairs : 0,
 			  .pitch = d->cp };
 
 	for (size_t i = 0; i < images; i++) {
@@ -340,7 +324,7 @@ static void fill_input(const struct direct *d, const struct direct_source *sourc
 }
 
 static void fill_gradient(const struct direct *d, const struct direct_backward *b, size_t first,
-			  size_t images, stored *out)
+			  size_t images, uint16_t *out)
 {
 	const struct direct_shape *s = &d->shape;
 	struct fill f = { .x = b->slope ? b->y : b->g,

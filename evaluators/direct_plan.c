@@ -59,8 +59,7 @@ static void plane_make(struct direct *d)
 		d->pitch = s->w + more(left, right);
 		d->rows = s->h + more(top, bottom);
 	}
-	if (s->bf16)
-		d->pitch = up(d->pitch, 2); /* pairs of pixels do not reach over rows */
+	d->pitch = up(d->pitch, 2); /* pairs of pixels do not reach over rows */
 	d->span = d->pitch * d->rows;
 	d->reach = far_y * d->pitch + far_x;
 }
@@ -68,31 +67,24 @@ static void plane_make(struct direct *d)
 static void sizes_make(struct direct *d)
 {
 	const struct direct_shape *s = &d->shape;
-	uint32_t far_x = (s->kw - 1) / s->stride, element = s->bf16 ? 2 : 4;
-	size_t pixels = (size_t)d->stack * d->span, input;
+	uint32_t far_x = (s->kw - 1) / s->stride;
+	size_t pixels = (size_t)d->stack * d->span, input, paired;
 
 	d->plane_pixels = pixels + d->reach + DIRECT_BLOCK + 2;
 	d->pairs = (pixels + d->reach + DIRECT_BLOCK + 2) / 2;
-	input = d->planes * d->plane_pixels * d->cp * element;
-	if (s->bf16) {
-		size_t paired = (size_t)d->planes * d->c_groups * d->pairs * 64;
-
-		input = paired > input ? paired : input;
-	}
-	d->gradient_at = DIRECT_FRONT + round_up(input) + DIRECT_FRONT;
+	input = d->planes * d->plane_pixels * d->cp * 2;
+	paired = (size_t)d->planes * d->c_groups * d->pairs * 64;
+	d->gradient_at = DIRECT_FRONT + round_up(paired > input ? paired : input) + DIRECT_FRONT;
 	d->turned_at =
-		d->gradient_at + round_up((pixels + d->reach + DIRECT_BLOCK + 2) * d->np * element);
-	d->scratch_bytes = d->turned_at;
-	if (s->bf16) {
-		/* 32 pixels of zeros in front; an odd number of cache lines a row. */
-		d->turned_pitch = (pixels + far_x + 2 * 32 + 31) / 32 * 32;
-		d->turned_pitch += d->turned_pitch % 64 == 0 ? 32 : 0;
-		d->scratch_bytes +=
-			(size_t)(far_x + 1) * d->n_groups * DIRECT_GROUP * d->turned_pitch * 2;
-	}
+		d->gradient_at + round_up((pixels + d->reach + DIRECT_BLOCK + 2) * d->np * 2);
+	/* 32 pixels of zeros in front; an odd number of cache lines a row. */
+	d->turned_pitch = (pixels + far_x + 2 * 32 + 31) / 32 * 32;
+	d->turned_pitch += d->turned_pitch % 64 == 0 ? 32 : 0;
+	d->scratch_bytes = d->turned_at +
+			   (size_t)(far_x + 1) * d->n_groups * DIRECT_GROUP * d->turned_pitch * 2;
 	d->patch_at = d->scratch_bytes; /* a row, a pixel of zeros, and what is copied beyond */
 	if (d->patch)
-		d->scratch_bytes += (size_t)(s->ow + 2) * d->cp * element;
+		d->scratch_bytes += (size_t)(s->ow + 2) * d->cp * 2;
 	d->scratch_bytes += 64;
 }
 
@@ -168,11 +160,11 @@ static void steps_of_group(struct walk *w, uint32_t group, bool paired)
 
 static void steps_walk(struct walk *w)
 {
-	uint32_t groups = w->d->shape.bf16 ? (w->channels + 31) / 32 : 1;
+	uint32_t groups = (w->channels + 31) / 32;
 
 	w->n = 0;
 	for (uint32_t g = 0; g < groups; g++)
-		steps_of_group(w, g, w->d->shape.bf16 && w->channels - 32 * g <= 16);
+		steps_of_group(w, g, w->channels - 32 * g <= 16);
 }
 
 static struct direct_step *steps_make(struct walk w, uint32_t cp, struct arena *a, uint32_t *n,
@@ -201,15 +193,6 @@ static void steps_all(struct direct *d, struct arena *a)
 	for (w.plane = 0; w.plane < d->planes; w.plane++)
 		d->back[w.plane] =
 			steps_make(w, d->np, a, &d->n_back[w.plane], &d->back_at[w.plane]);
-	d->row_at = ARENA_NEW(a, ptrdiff_t, d->shape.oh);
-	for (uint32_t y = 0; y < d->shape.oh; y++)
-		d->row_at[y] = (ptrdiff_t)y * d->pitch * d->cp;
-}
-
-/* Bytes of the weights of one group of 16 for a step. */
-static size_t step_bytes(const struct direct *d, uint32_t channels)
-{
-	return d->shape.bf16 ? 1024 : (size_t)channels * DIRECT_GROUP * 4;
 }
 
 bool direct_plan(struct direct *d, const struct direct_shape *s, struct arena *a)
@@ -224,16 +207,16 @@ bool direct_plan(struct direct *d, const struct direct_shape *s, struct arena *a
 		return false;
 	d->c_groups = (s->c + DIRECT_GROUP - 1) / DIRECT_GROUP;
 	d->n_groups = (s->n + DIRECT_GROUP - 1) / DIRECT_GROUP;
-	d->cp = up(s->c, s->bf16 ? 32 : DIRECT_GROUP);
-	d->np = up(s->n, s->bf16 ? 32 : DIRECT_GROUP);
+	d->cp = up(s->c, 32);
+	d->np = up(s->n, 32);
 	plane_make(d);
 	stack_make(d);
 	if (d->planes * d->plane_pixels > INT32_MAX)
 		return false;
 	steps_all(d, a);
-	d->forward_bytes = d->n_groups * d->n_forward * step_bytes(d, s->c);
+	d->forward_bytes = d->n_groups * d->n_forward * DIRECT_STEP_BYTES;
 	for (uint32_t i = 0; i < d->planes && s->back_data; i++)
-		d->back_bytes += d->c_groups * d->n_back[i] * step_bytes(d, s->n);
+		d->back_bytes += d->c_groups * d->n_back[i] * DIRECT_STEP_BYTES;
 	d->sums_bytes = taps * d->c_groups * d->n_groups * DIRECT_GROUP * DIRECT_GROUP * 4;
 	return true;
 }
@@ -274,21 +257,12 @@ static uint16_t *pack_tile(const struct pack *p, const struct direct_step *s, ui
 	return out;
 }
 
-static float *pack_f32(const struct pack *p, const struct direct_step *s, uint32_t n, float *out)
-{
-	for (uint32_t k = 0; k < p->k; k++)
-		for (uint32_t j = 0; j < DIRECT_GROUP; j++)
-			*out++ = weight_of(p, s->tap[0], k, n + j);
-	return out;
-}
-
 static void *pack_steps(const struct pack *p, const struct direct_step *s, uint32_t n_steps,
 			void *out)
 {
 	for (uint32_t n = 0; n < p->n; n += DIRECT_GROUP)
 		for (uint32_t i = 0; i < n_steps; i++)
-			out = p->d->shape.bf16 ? (void *)pack_tile(p, &s[i], n, out)
-					       : (void *)pack_f32(p, &s[i], n, out);
+			out = pack_tile(p, &s[i], n, out);
 	return out;
 }
 

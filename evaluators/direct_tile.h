@@ -33,12 +33,9 @@ INLINE void tiles_multiply(const uint16_t *a, size_t pitch, const ptrdiff_t *at,
 	}
 }
 
-static void block_product(const struct direct *d, const uint16_t *a, size_t pitch,
-			  const ptrdiff_t *at, size_t steps, size_t channels, const void *packed,
-			  size_t pixels, float *sum)
+static void block_product(const uint16_t *a, size_t pitch, const ptrdiff_t *at, size_t steps,
+			  const void *packed, size_t pixels, float *sum)
 {
-	(void)d;
-	(void)channels;
 	tile_fence();
 	tile_zero(0);
 	tile_zero(1);

@@ -113,8 +113,7 @@ static void own_add(struct plan *p, struct plan_conv *c)
 				  .pool = c->cells,
 				  .in_stored = q->in_stored,
 				  .out_stored = q->out_stored,
-				  .back_data = s->want_back_data,
-				  .bf16 = s->bf16 };
+				  .back_data = s->want_back_data };
 	size_t scratch;
 
 	if (!direct_plan(&c->direct, &d, p->arena))

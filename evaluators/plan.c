@@ -325,7 +325,7 @@ void plan_machine(bool bf16, char text[128])
 		 k == &kernels_v4[bf16]	  ? 4
 		 : k == &kernels_v3[bf16] ? 3
 					  : 2,
-		 direct_choose(bf16) ? ", own convolutions" : "");
+		 bf16 && direct_choose() ? ", own convolutions" : "");
 }
 
 enum nasc_status plan_resize(const struct network *net, int64_t size, struct arena *a,
@@ -352,7 +352,7 @@ enum nasc_status plan_create(const struct network *net, uint32_t images, bool bf
 			      .input = net->input,
 			      .classes = net->classes,
 			      .kernels = kernels_choose(bf16),
-			      .direct = use == PLAN_TRAIN ? direct_choose(bf16) : NULL };
+			      .direct = bf16 && use == PLAN_TRAIN ? direct_choose() : NULL };
 	if (dnnl_engine_create(&out->engine, dnnl_cpu, 0) != dnnl_success)
 		return nasc_fail(err, NASC_FAIL, "oneDNN does not start");
 	st = nodes_make(&l, err);
