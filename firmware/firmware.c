@@ -21,6 +21,22 @@ static uint64_t n_inputs(const struct network *net, size_t op)
 	return (uint64_t)o->kernel_h * o->kernel_w * in.c;
 }
 
+/* Halves of blocks of four inputs, the first with inputs 0 and 2, the second with 1 and 3. */
+static uint64_t n_halves(uint64_t inputs)
+{
+	return inputs / 4 * 2 + (inputs % 4 > 1 ? 2 : inputs % 4);
+}
+
+/* Of an output: each row of a window by itself, and of a dense layer all inputs. */
+static uint64_t all_halves(const struct network *net, size_t op)
+{
+	const struct net_op *o = &net->op[op];
+
+	if (o->kind == NET_DENSE)
+		return n_halves(n_inputs(net, op));
+	return o->kernel_h * n_halves((uint64_t)o->kernel_w * network_in_shape(net, op).c);
+}
+
 static bool fits(struct net_shape s)
 {
 	return s.h <= INT16_MAX && s.w <= INT16_MAX && s.c <= UINT16_MAX &&
@@ -82,13 +98,14 @@ const char *firmware_refusal_of(const struct network *net, size_t *op)
 	return refusal;
 }
 
-/* As in nasc_kernels.c: two pixels of 16 bits, and one of bytes where channels are no whole words.
+/* As in nasc_kernels.c: two pixels of 16 bits, and a row of one where channels are no whole words.
  */
 static uint64_t conv_scratch(const struct network *net, size_t op)
 {
-	uint64_t inputs = round_up(n_inputs(net, op), 4);
+	uint32_t c = network_in_shape(net, op).c;
+	uint64_t line = round_up((uint64_t)net->op[op].kernel_w * c, 4);
 
-	return network_in_shape(net, op).c % 4 == 0 ? 4 * inputs : 5 * inputs;
+	return 8 * all_halves(net, op) + (c % 4 == 0 ? 0 : line);
 }
 
 /* As in nasc_depthwise.c: pairs of rows of four channels, 16 bits a cell; weights of four channels
@@ -131,7 +148,7 @@ uint64_t firmware_weight_bytes(const struct network *net, size_t op)
 	switch (o->kind) {
 	case NET_CONV2D:
 	case NET_DENSE:
-		return round_up(n_inputs(net, op), 4) * round_up(o->out.c, 2);
+		return 2 * all_halves(net, op) * round_up(o->out.c, 2);
 	case NET_DEPTHWISE:
 		return round_up((uint64_t)o->kernel_h * o->kernel_w * o->out.c, 4);
 	default:
@@ -190,23 +207,27 @@ uint64_t firmware_constant_bytes(const struct network *net, size_t op)
 	}
 }
 
-/* Channels in fours, those left over in pairs, and of an odd one two; in a group blocks of four
- * inputs: of two channels inputs 0 of both, inputs 2 of both; of the next two; then the same of
- * inputs 1 and 3. */
-static void pack_matrix(const int8_t *weights, size_t inputs, size_t channels, int8_t *packed)
+/* Channels in fours, those left over in pairs, and of an odd one two; in a group halves of blocks:
+ * of two channels the half's first input of both, its second of both; of the next two. The first of
+ * two channels has 128 added. */
+static void pack_matrix(const int8_t *weights, size_t rows, size_t inputs, size_t channels,
+			int8_t *packed)
 {
 	for (size_t first = 0; first < channels;) {
 		size_t group = channels - first >= 4 ? 4 : 2;
 
-		for (size_t block = 0; block < inputs; block += 4, packed += 4 * group) {
-			for (size_t i = 0; i < group; i++) {
-				size_t c = first + i < channels ? first + i : channels - 1;
+		for (size_t half = 0; half < rows * n_halves(inputs); half++) {
+			for (size_t i = 0; i < 2 * group; i++) {
+				size_t c = first + i / 4 * 2 + i % 2;
+				size_t row = half / n_halves(inputs), at = half % n_halves(inputs);
+				size_t k = at / 2 * 4 + at % 2 + i % 4 / 2 * 2;
+				int w = 0;
 
-				for (size_t k = 0; k < 4; k++)
-					packed[2 * group * (k % 2) + i / 2 * 4 + k / 2 * 2 +
-					       i % 2] = block + k < inputs
-								? weights[c * inputs + block + k]
-								: 0;
+				if (k < inputs)
+					w = weights[((c < channels ? c : channels - 1) * rows +
+						     row) * inputs +
+						    k];
+				*packed++ = (int8_t)(i % 2 ? w : (w + 256) % 256 - 128);
 			}
 		}
 		first += group;
@@ -230,6 +251,9 @@ void firmware_pack(const struct network *net, size_t op, const int8_t *weights, 
 	memset(packed, 0, firmware_weight_bytes(net, op));
 	if (o->kind == NET_DEPTHWISE)
 		pack_depthwise(o, weights, packed);
-	else if (o->kind == NET_CONV2D || o->kind == NET_DENSE)
-		pack_matrix(weights, n_inputs(net, op), o->out.c, packed);
+	else if (o->kind == NET_CONV2D)
+		pack_matrix(weights, o->kernel_h, n_inputs(net, op) / o->kernel_h, o->out.c,
+			    packed);
+	else if (o->kind == NET_DENSE)
+		pack_matrix(weights, 1, n_inputs(net, op), o->out.c, packed);
 }

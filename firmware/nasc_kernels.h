@@ -28,7 +28,7 @@ struct nasc_window {
 	int16_t pad_top, pad_left;
 	uint16_t out_line;     /* cells from a row of y to the next, out_w at least */
 	int8_t zero;	       /* value of a cell of padding */
-	const int8_t *weights; /* in the order of firmware_pack() */
+	const int8_t *weights; /* in the order of firmware_pack(), on a multiple of 4 bytes */
 	/* Of each output channel. Of a mean: of windows that lie in the map, of those with one cell
 	 * outside it, with two, up to the most that there are. */
 	const struct nasc_requant *requant;

@@ -44,6 +44,11 @@ INLINE void store(int8_t *p, uint32_t value)
 	((struct word *)(void *)p)->value = value;
 }
 
+INLINE void store_two(uint32_t *p, uint32_t a, uint32_t b)
+{
+	__asm__("strd %1, %2, %0" : "=m"(*(uint32_t(*)[2])p) : "r"(a), "r"(b));
+}
+
 /* Bytes 0 and 2 as halves. */
 INLINE uint32_t even_bytes(uint32_t bytes)
 {

@@ -240,25 +240,10 @@ static void over_windows(enum net_kind kind, uint32_t in_c, uint32_t out_c,
 				}
 }
 
-static void check_conv(struct layer *l, struct rng *r)
-{
-	(void)r;
-	nasc_conv(&l->window, l->x, l->y, l->scratch);
-	compare(l, l->x, l->y);
-}
-
-Test(firmware, convolution)
-{
-	static const uint32_t channels[] = { 1, 2, 3, 4, 5, 8, 13, 16 };
-
-	for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
-		over_windows(NET_CONV2D, channels[i], channels[7 - i], check_conv);
-		over_windows(NET_CONV2D, channels[i], 7, check_conv);
-	}
-}
-
 /* The outputs in four parts, of windows that begin outside the map or in it. */
-static void check_parts(struct layer *l, struct rng *r)
+static void check_parts(struct layer *l, struct rng *r,
+			void (*kernel)(const struct nasc_window *, const int8_t *, int8_t *,
+				       void *))
 {
 	const struct nasc_window *w = &l->window;
 	uint16_t rows[3] = { 0, (uint16_t)rng_between(r, 0, w->out_h), w->out_h };
@@ -275,10 +260,27 @@ static void check_parts(struct layer *l, struct rng *r)
 		part.pad_left = (int16_t)(w->pad_left - column * w->stride);
 		if (part.out_h == 0 || part.out_w == 0)
 			continue;
-		nasc_depthwise(&part, l->x, l->y + ((size_t)row * w->out_w + column) * w->out_c,
-			       l->scratch);
+		kernel(&part, l->x, l->y + ((size_t)row * w->out_w + column) * w->out_c,
+		       l->scratch);
 	}
 	compare(l, l->x, l->y);
+}
+
+static void check_conv(struct layer *l, struct rng *r)
+{
+	nasc_conv(&l->window, l->x, l->y, l->scratch);
+	compare(l, l->x, l->y);
+	check_parts(l, r, nasc_conv);
+}
+
+Test(firmware, convolution)
+{
+	static const uint32_t channels[] = { 1, 2, 3, 4, 5, 8, 13, 16 };
+
+	for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+		over_windows(NET_CONV2D, channels[i], channels[7 - i], check_conv);
+		over_windows(NET_CONV2D, channels[i], 7, check_conv);
+	}
 }
 
 /* Also in place where that is allowed. */
@@ -286,7 +288,7 @@ static void check_depthwise(struct layer *l, struct rng *r)
 {
 	nasc_depthwise(&l->window, l->x, l->y, l->scratch);
 	compare(l, l->x, l->y);
-	check_parts(l, r);
+	check_parts(l, r, nasc_depthwise);
 	if (l->window.stride == 1 && l->window.out_h == l->window.in_h &&
 	    l->window.out_w == l->window.in_w) {
 		int8_t *before = buffer(l->n_x);
@@ -542,14 +544,13 @@ Test(firmware, packed_order)
 	struct arena a = { 0 };
 	struct network net;
 	struct nasc_err err = { 0 };
-	int8_t weights[5 * 5], packed[8 * 6];
-	static const int8_t want[48] = {
-		11, 21, 13, 23, 31, 41, 33, 43,
-		12, 22, 14, 24, 32, 42, 34, 44, /* four channels */
-		15, 25, 0,  0,	35, 45, 0,  0,
-		0,  0,	0,  0,	0,  0,	0,  0, /* their fifth inputs */
-		51, 51, 53, 53, 52, 52, 54, 54,
-		55, 55, 0,  0,	0,  0,	0,  0, /* the fifth, twice */
+	int8_t weights[5 * 5], packed[36];
+	static const int8_t want[36] = {
+		11 - 128, 21, 13 - 128, 23, 31 - 128, 41, 33 - 128, 43, /* inputs 0 and 2 */
+		12 - 128, 22, 14 - 128, 24, 32 - 128, 42, 34 - 128, 44, /* 1 and 3 */
+		15 - 128, 25, -128,	0,  35 - 128, 45, -128,	    0,	/* 4 */
+		51 - 128, 51, 53 - 128, 53, /* the fifth channel, twice */
+		52 - 128, 52, 54 - 128, 54, 55 - 128, 55, -128,	    0,
 	};
 
 	network_init(&net, &a, (struct net_shape){ 1, 1, 5 });
@@ -557,9 +558,9 @@ Test(firmware, packed_order)
 	cr_assert_eq(network_infer(&net, &err), NASC_OK, "%s", err.msg);
 	for (size_t i = 0; i < 25; i++)
 		weights[i] = (int8_t)(10 * (i / 5 + 1) + i % 5 + 1);
-	cr_assert_eq(firmware_weight_bytes(&net, 1), 48);
+	cr_assert_eq(firmware_weight_bytes(&net, 1), 36);
 	firmware_pack(&net, 1, weights, packed);
-	cr_assert_arr_eq(packed, want, 48);
+	cr_assert_arr_eq(packed, want, 36);
 	arena_free(&a);
 }
 

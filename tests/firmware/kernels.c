@@ -73,7 +73,7 @@ static uint32_t draw(void)
 
 #define MAP 20480
 static int8_t x[3][MAP] __attribute__((aligned(4))), y[MAP] __attribute__((aligned(4)));
-static int8_t weights[103000];
+static int8_t weights[103000] __attribute__((aligned(4)));
 static uint32_t scratch[8192];
 static struct nasc_requant requant[1024];
 static struct nasc_affine affine[1024];
