@@ -1,6 +1,11 @@
 #include "nasc_kernels.h"
 #include "nasc_words.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+/* gcc would make words of bytes before it stores them. */
+#pragma GCC optimize("no-tree-slp-vectorize")
+#endif
+
 /* ---- pools ----------------------------------------------------------------------- */
 
 /* The cells of a window that lie in the map. */
@@ -110,62 +115,119 @@ void nasc_max_pool(const struct nasc_window *w, const int8_t *x, int8_t *y)
 
 /* ---- element by element ------------------------------------------------------------ */
 
+INLINE int8_t apply(struct nasc_affine a, uint32_t shift, int8_t x)
+{
+	return saturate((a.constant + a.factor * x) >> shift);
+}
+
+/* Of all pixels @n channels, all by a[0] or each by its own. */
+INLINE void apply_to(const struct nasc_affine *a, int own, uint32_t n, uint32_t shift,
+		     uint32_t pixels, uint32_t x_step, uint32_t y_step, const int8_t *x, int8_t *y)
+{
+	struct nasc_affine copy[8];
+
+	UNROLL
+	for (uint32_t i = 0; i < n; i++)
+		copy[i] = a[own ? i : 0];
+	for (; pixels; pixels--, x += x_step, y += y_step) {
+		UNROLL
+		for (uint32_t i = 0; i < n; i++)
+			y[i] = apply(copy[i], shift, x[i]);
+	}
+}
+
 void nasc_scale(const struct nasc_affine *a, uint32_t shift, uint32_t pixels, uint32_t channels,
 		const int8_t *x, int8_t *y)
 {
-	for (; pixels; pixels--)
-		for (uint32_t c = 0; c < channels; c++)
-			*y++ = saturate((a[c].constant + a[c].factor * *x++) >> shift);
+	uint32_t c = 0;
+
+	for (; channels - c >= 4; c += 4)
+		apply_to(a + c, 1, 4, shift, pixels, channels, channels, x + c, y + c);
+	for (; c < channels; c++)
+		apply_to(a + c, 1, 1, shift, pixels, channels, channels, x + c, y + c);
 }
 
 void nasc_place(struct nasc_affine a, uint32_t shift, uint32_t pixels, uint32_t channels,
 		uint32_t stride, const int8_t *x, int8_t *y)
 {
-	for (; pixels; pixels--, y += stride)
-		for (uint32_t c = 0; c < channels; c++)
-			y[c] = saturate((a.constant + a.factor * *x++) >> shift);
+	uint32_t c = 0;
+
+	for (; channels - c >= 8; c += 8)
+		apply_to(&a, 0, 8, shift, pixels, channels, stride, x + c, y + c);
+	for (; channels - c >= 2; c += 2)
+		apply_to(&a, 0, 2, shift, pixels, channels, stride, x + c, y + c);
+	if (c < channels)
+		apply_to(&a, 0, 1, shift, pixels, channels, stride, x + c, y + c);
 }
 
-INLINE void add_inputs(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t n,
-		       uint32_t elements, const int8_t *const *x, int8_t *y)
+/* Of four elements of two inputs the products with two factors, halves of a word. */
+INLINE void add_products(const int8_t *a, const int8_t *b, uint32_t factors, int32_t constant,
+			 int32_t *sum)
 {
-	uint32_t e = 0;
+#ifdef __ARM_FEATURE_DSP
+	const uint32_t of_a = load(a), of_b = load(b);
+	const uint32_t first = low_halves(of_a, of_b), last = high_halves(of_a, of_b);
+	const uint32_t pairs[4] = { even_bytes(first), odd_bytes(first), even_bytes(last),
+				    odd_bytes(last) };
 
-	for (; elements - e >= 4; e += 4) {
-		int32_t a = constant, b = constant, c = constant, d = constant;
+	UNROLL
+	for (uint32_t i = 0; i < 4; i++)
+		__asm__("smlad %0, %1, %2, %3"
+			: "=r"(sum[i])
+			: "r"(pairs[i]), "r"(factors), "r"(constant));
+#else
+	UNROLL
+	for (uint32_t i = 0; i < 4; i++)
+		sum[i] = constant + (int16_t)factors * a[i] + (int16_t)(factors >> 16) * b[i];
+#endif
+}
 
-		for (uint32_t i = 0; i < n; i++) {
-			const uint32_t bytes = load(x[i] + e);
+INLINE void add_product(const int8_t *x, int32_t factor, int32_t *sum)
+{
+	UNROLL
+	for (uint32_t i = 0; i < 4; i++)
+		sum[i] += factor * x[i];
+}
 
-			a += factor[i] * (int8_t)bytes;
-			b += factor[i] * (int8_t)(bytes >> 8);
-			c += factor[i] * (int8_t)(bytes >> 16);
-			d += factor[i] * (int8_t)(bytes >> 24);
-		}
-		y[e] = saturate(a >> shift);
-		y[e + 1] = saturate(b >> shift);
-		y[e + 2] = saturate(c >> shift);
-		y[e + 3] = saturate(d >> shift);
-	}
-	for (; e < elements; e++) {
-		int32_t sum = constant;
+/* Of the first elements, four at a time. */
+INLINE void add_fours(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t n,
+		      uint32_t fours, const int8_t *const *x, int8_t *y)
+{
+	const uint32_t second = n > 1 ? (uint32_t)factor[1] : 0;
+	const uint32_t factors = low_halves((uint32_t)factor[0], second);
+	const int32_t third = n == 3 ? factor[2] : 0;
+	const int8_t *a = x[0], *b = x[n > 1], *c = x[n == 3 ? 2 : 0];
 
-		for (uint32_t i = 0; i < n; i++)
-			sum += factor[i] * x[i][e];
-		y[e] = saturate(sum >> shift);
+	for (uint32_t e = 0; fours; fours--, a += 4, b += 4, c += 4, e += 4, y += 4) {
+		int32_t sum[4];
+
+		add_products(a, b, factors, constant, sum);
+		if (n == 3)
+			add_product(c, third, sum);
+		else
+			for (uint32_t i = 2; i < n; i++)
+				add_product(x[i] + e, factor[i], sum);
+		UNROLL
+		for (uint32_t i = 0; i < 4; i++)
+			y[i] = saturate(sum[i] >> shift);
 	}
 }
 
 void nasc_add(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t n,
 	      uint32_t elements, const int8_t *const *x, int8_t *y)
 {
-	if (n == 2) {
-		const int8_t *const both[2] = { x[0], x[1] };
-		const int32_t factors[2] = { factor[0], factor[1] };
+	if (n == 2)
+		add_fours(constant, factor, shift, 2, elements / 4, x, y);
+	else if (n == 3)
+		add_fours(constant, factor, shift, 3, elements / 4, x, y);
+	else
+		add_fours(constant, factor, shift, n, elements / 4, x, y);
+	for (uint32_t e = elements / 4 * 4; e < elements; e++) {
+		int32_t sum = constant;
 
-		add_inputs(constant, factors, shift, 2, elements, both, y);
-	} else {
-		add_inputs(constant, factor, shift, n, elements, x, y);
+		for (uint32_t i = 0; i < n; i++)
+			sum += factor[i] * x[i][e];
+		y[e] = saturate(sum >> shift);
 	}
 }
 

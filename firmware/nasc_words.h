@@ -162,7 +162,12 @@ INLINE int32_t multiply_add(uint32_t a, uint32_t b, int32_t sum)
 
 INLINE int8_t saturate(int32_t value)
 {
+#ifdef __ARM_FEATURE_SAT
+	__asm__("ssat %0, #8, %0" : "+r"(value));
+	return (int8_t)value;
+#else
 	return (int8_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+#endif
 }
 
 INLINE int8_t requantise(int32_t sum, int32_t multiplier)

@@ -454,9 +454,10 @@ Test(firmware, elements)
 						  : 99);
 		}
 
-		for (uint32_t inputs = 1; inputs <= 3; inputs++) {
-			const int8_t *from[3] = { x[0], x[1], x[2] };
-			int32_t factor[3] = { 32767, -20000,
+		for (uint32_t inputs = 1; inputs <= 5; inputs++) {
+			const int8_t *from[5] = { x[0], x[1], x[2], x[1], x[2] };
+			int32_t factor[5] = { 32767, -20000,
+					      (int32_t)rng_between(&r, -32767, 32767), -32767,
 					      (int32_t)rng_between(&r, -32767, 32767) };
 
 			nasc_add(one.constant, factor, 15, inputs, n, from, y);
@@ -464,7 +465,7 @@ Test(firmware, elements)
 				int64_t sum = one.constant;
 
 				for (uint32_t k = 0; k < inputs; k++)
-					sum += factor[k] * x[k][i];
+					sum += factor[k] * from[k][i];
 				cr_assert_eq(y[i], sat(sum >> 15));
 			}
 			memcpy(wide, x[0], n);

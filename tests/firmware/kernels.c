@@ -80,8 +80,8 @@ static struct nasc_affine affine[1024];
 
 static void run(enum kernel kernel, const struct nasc_window *w)
 {
-	static const int32_t factor[3] = { 9000, -8000, 3000 };
-	const int8_t *const inputs[3] = { x[0], x[1], x[2] };
+	static const int32_t factor[5] = { 9000, -8000, 3000, 100, 50 };
+	const int8_t *const inputs[5] = { x[0], x[1], x[2], x[0], x[1] };
 	const uint32_t pixels = (uint32_t)w->in_h * w->in_w, elements = pixels * w->in_c;
 
 	switch (kernel) {

@@ -22,6 +22,8 @@ static size_t work_of(const char *kernel, const uint32_t *row, double *f)
 		network_depthwise(&net, 0, size, stride, NET_SAME, true);
 	else if (!strcmp(kernel, "dense"))
 		network_dense(&net, 0, row[7], true);
+	else if (!strcmp(kernel, "pad"))
+		network_pad(&net, 0, stride, stride, stride, stride);
 	else if (strstr(kernel, "_pool") && stride == h)
 		network_unary(&net, NET_GLOBAL_POOL, 0);
 	else
@@ -36,17 +38,18 @@ static size_t work_of(const char *kernel, const uint32_t *row, double *f)
 		n = dense_work(&net.op[1], net.op[0].out, f);
 	} else if (strstr(kernel, "_pool")) {
 		n = pool_work(&net.op[1], net.op[0].out, f);
-	} else if (!strcmp(kernel, "scale") || !strcmp(kernel, "place")) {
-		n = element_work((double)h * w, c, f);
+	} else if (!strcmp(kernel, "scale")) {
+		n = channel_work((double)h * w, c, scale_sizes, f);
+	} else if (!strcmp(kernel, "place")) {
+		n = channel_work((double)h * w, c, place_sizes, f);
 	} else if (!strcmp(kernel, "pad")) {
-		n = element_work(h, (uint64_t)w * c, f);
-		f[n++] = (double)out_h * row[6] * row[7] - (double)elements;
+		n = pad_work(&net.op[1], net.op[0].out, f);
 	} else if (!strcmp(kernel, "upsample")) {
 		n = element_work((double)out_h * row[6], c, f);
 		f[n++] = out_h;
 	} else {
 		n = element_work(1, elements, f);
-		if (!strcmp(kernel, "add") && size != 2) { /* so many inputs, each the same again */
+		if (!strcmp(kernel, "add") && size > 3) { /* so many inputs, each the same again */
 			for (size_t i = 0; i < n; i++)
 				f[n + i] = size * f[i];
 			n *= 2;
@@ -69,7 +72,11 @@ int main(void)
 			   &row[2], &row[3], &row[4], &row[5], &row[6], &row[7], &counted) != 10)
 			return 1;
 		n = work_of(kernel, row, f);
-		printf("%s%s %.0f", kernel, !strcmp(kernel, "add") && row[3] == 2 ? "_two" : "",
+		printf("%s%s %.0f", kernel,
+		       strcmp(kernel, "add") ? ""
+		       : row[3] == 2	     ? "_two"
+		       : row[3] == 3	     ? "_three"
+					     : "",
 		       counted);
 		for (size_t i = 0; i < n; i++)
 			printf(" %.17g", f[i]);
