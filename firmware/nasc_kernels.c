@@ -1,9 +1,13 @@
 #include "nasc_kernels.h"
 #include "nasc_words.h"
 
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__ARM_FEATURE_DSP)
-/* Products are added to their sums one by one, as they come. */
+#if defined(__GNUC__) && !defined(__clang__)
+/* These loops have registers for what is written here and for no more. */
+#ifdef __ARM_FEATURE_DSP
+#pragma GCC optimize("no-tree-scev-cprop", "no-ivopts")
+#else
 #pragma GCC optimize("no-tree-reassoc", "no-tree-ter")
+#endif
 #endif
 
 /* ---- sums of a group of channels -------------------------------------------------
@@ -106,12 +110,13 @@ INLINE void split(uint32_t bytes, patch *block)
 #endif
 }
 
-INLINE int32_t add_inputs(const patch *half, int32_t sum)
+/* -128 times the inputs of half a block. */
+INLINE int32_t add_excess(const patch *half, int32_t excess)
 {
 #ifdef __ARM_FEATURE_DSP
-	return multiply_add(half[0], 0x10001, sum);
+	return multiply_add(half[0], 0xff80ff80, excess);
 #else
-	return sum + half[0] + half[1];
+	return excess - 128 * (half[0] + half[1]);
 #endif
 }
 
@@ -246,7 +251,7 @@ ALONE void convolve_rest(const struct two_pixels *two, const int8_t *weights, ui
 	}
 }
 
-ALONE void convolve_two(const struct two_pixels *two, uint32_t channels)
+INLINE void convolve_two(const struct two_pixels *two, uint32_t channels)
 {
 	const int8_t *weights = channels < 4 ? two->weights : convolve_fours(two);
 
@@ -267,22 +272,22 @@ INLINE void put_halves(patch *p, const patch *first, const patch *second)
 #endif
 }
 
-INLINE int32_t put_half(patch *p, const patch *half, int32_t sum)
+INLINE int32_t put_half(patch *p, const patch *half, int32_t excess)
 {
 	p[0] = half[0];
 	p[PAIR - 1] = half[PAIR - 1];
-	return add_inputs(half, sum);
+	return add_excess(half, excess);
 }
 
 /* Blocks of bytes to every other place in the patch, @step: 0, where all are the same; returns what
- * lies behind, and adds to @sum what there is. */
-INLINE patch *widen(const int8_t *bytes, uint32_t blocks, uint32_t step, patch *p, int32_t *sum)
+ * lies behind, and adds theirs to @excess. */
+INLINE patch *widen(const int8_t *bytes, uint32_t blocks, uint32_t step, patch *p, int32_t *excess)
 {
 	patch block[2 * PAIR];
 
 	for (; blocks; blocks--, bytes += step, p += 4 * PAIR) {
 		split(load(bytes), block);
-		*sum = put_half(p, block, put_half(p + 2 * PAIR, block + PAIR, *sum));
+		*excess = put_half(p, block, put_half(p + 2 * PAIR, block + PAIR, *excess));
 	}
 	return p;
 }
@@ -299,80 +304,85 @@ ALONE void collect(struct two_pixels *two, uint32_t i, const struct nasc_window 
 	const uint32_t before = (uint32_t)((from - left) * c);
 	const uint32_t within = (uint32_t)((end - from) * c);
 	const uint32_t behind = (uint32_t)((right - end) * c);
+	/* Rows of whole windows are read as they stand up to here, where words reach behind the
+	 * map. */
+	const int8_t *const stop =
+		before || behind
+			? x
+			: x + w->in_h * w->in_w * c + 1 - (int32_t)(two->row_halves + 1) / 2 * 4;
 	const int8_t *at = x + (top * w->in_w + from) * c;
 	patch *p = two->patch + i * PAIR;
-	int32_t sum = 0;
+	int32_t excess = 0;
 
 	for (uint32_t rows = two->rows; rows; rows--, top++, at += two->line) {
 		const int in_map = top >= 0 && top < w->in_h && from < end;
 
 		if (c % 4 == 0 && !in_map) {
-			p = widen(outside, two->row_halves / 2, 0, p, &sum);
+			p = widen(outside, two->row_halves / 2, 0, p, &excess);
 		} else if (c % 4 == 0) {
-			p = widen(outside, before / 4, 0, p, &sum);
-			p = widen(at, within / 4, 4, p, &sum);
-			p = widen(outside, behind / 4, 0, p, &sum);
+			p = widen(outside, before / 4, 0, p, &excess);
+			p = widen(at, within / 4, 4, p, &excess);
+			p = widen(outside, behind / 4, 0, p, &excess);
 		} else {
-			for (uint32_t n = 0; n < two->row_halves; n += 2)
-				store(line + 2 * n, load(outside));
-			if (in_map)
-				copy(at, within, line + before);
-			p = widen(line, two->row_halves / 2, 4, p, &sum);
+			const int8_t *bytes = at;
+
+			if (!in_map || at >= stop) {
+				for (uint32_t n = 0; n < two->row_halves; n += 2)
+					store(line + 2 * n, load(outside));
+				if (in_map)
+					copy(at, within, line + before);
+				bytes = line;
+			}
+			p = widen(bytes, two->row_halves / 2, 4, p, &excess);
 			if (two->row_halves % 2) {
 				patch block[2 * PAIR];
 
-				split(load(line + two->row_halves / 2 * 4), block);
-				sum = put_half(p, block, sum);
+				split(load(bytes + two->row_halves / 2 * 4), block);
+				excess = put_half(p, block, excess);
 				p += 2 * PAIR;
 			}
 		}
 	}
-	two->excess[i] = -128 * sum;
+	two->excess[i] = excess;
 }
 
-/* Those of two windows that lie in the map, in whole words. */
-ALONE void collect_two(struct two_pixels *two, const int8_t *from)
+/* Those of two windows that lie in the map, the first at @at, in whole words. */
+ALONE void collect_two(struct two_pixels *two, const int8_t *at)
 {
-	const uint32_t step = two->step, line = two->line, halves = two->row_halves;
+	const uint32_t step = two->step, blocks = two->row_halves / 2, odd = two->row_halves % 2;
+	const int32_t behind = (int32_t)(two->line - 4 * blocks);
 	patch *p = two->patch, first[2 * PAIR], second[2 * PAIR];
-	int32_t sum0 = 0, sum1 = 0;
+	int32_t excess0 = 0, excess1 = 0;
 
-	for (uint32_t rows = two->rows; rows; rows--, from += line) {
-		const int8_t *at = from;
-
-		for (uint32_t n = halves / 2; n; n--, at += 4, p += 4 * PAIR) {
+	for (uint32_t rows = two->rows; rows; rows--, at += behind) {
+		for (uint32_t n = blocks; n; n--, at += 4, p += 4 * PAIR) {
 			split(load(at), first);
 			split(load(at + step), second);
 			put_halves(p, first, second);
 			put_halves(p + 2 * PAIR, first + PAIR, second + PAIR);
-			sum0 = add_inputs(first, add_inputs(first + PAIR, sum0));
-			sum1 = add_inputs(second, add_inputs(second + PAIR, sum1));
+			excess0 = add_excess(first, add_excess(first + PAIR, excess0));
+			excess1 = add_excess(second, add_excess(second + PAIR, excess1));
 		}
-		if (halves % 2) {
+		if (odd) {
 			split(load(at), first);
 			split(load(at + step), second);
 			put_halves(p, first, second);
-			sum0 = add_inputs(first, sum0);
-			sum1 = add_inputs(second, sum1);
+			excess0 = add_excess(first, excess0);
+			excess1 = add_excess(second, excess1);
 			p += 2 * PAIR;
 		}
 	}
-	two->excess[0] = -128 * sum0;
-	two->excess[1] = -128 * sum1;
+	two->excess[0] = excess0;
+	two->excess[1] = excess1;
 }
 
-/* Windows of a row of outputs, of @columns, that lie in the map whole: from *@first on, returns how
- * many. What words reach behind a row of the window is in the map, too. */
-static int32_t whole_windows(const struct nasc_window *w, int32_t top, int32_t *first)
+/* Of a row of outputs, where windows end that lie in the map and @over cells before its end. */
+static int32_t end_of_whole(const struct nasc_window *w, int32_t over)
 {
-	const int32_t c = w->in_c, stride = w->stride, bottom = top + w->kernel_h;
-	const int32_t over = c % 4 && (w->in_h - bottom) * w->in_w * c < 3 ? (c + 2) / c : 0;
 	const int32_t room = w->in_w - over - w->kernel_w + w->pad_left;
-	int32_t end = room < 0 ? 0 : room / stride + 1;
+	const int32_t end = room < 0 ? 0 : room / w->stride + 1;
 
-	*first = w->pad_left < 0 ? 0 : (w->pad_left + stride - 1) / stride;
-	end = end > w->out_w ? w->out_w : end;
-	return top < 0 || bottom > w->in_h || end < *first ? 0 : end - *first;
+	return end < w->out_w ? end : w->out_w;
 }
 
 void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *scratch)
@@ -391,12 +401,16 @@ void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *sc
 		.step = (uint32_t)(stride * c),
 	};
 	int8_t *const line = (int8_t *)(two.patch + 2 * PAIR * two.halves);
+	/* Windows in the map begin at the first, and words reach 3 bytes behind their rows. */
+	const int32_t first = w->pad_left < 0 ? 0 : (w->pad_left + stride - 1) / stride;
+	const int32_t end = end_of_whole(w, 0), last_end = end_of_whole(w, c % 4 ? (c + 2) / c : 0);
 	uint32_t collected = 0;
 
 	for (int32_t row = 0; row < w->out_h; row++, y += w->out_line * channels) {
-		const int32_t top = row * stride - w->pad_top;
+		const int32_t top = row * stride - w->pad_top, below = w->in_h - top - w->kernel_h;
+		const int32_t n = (below * w->in_w * c < 3 ? last_end : end) - first;
+		const int32_t pairs = top < 0 || below < 0 || n < 0 ? 0 : n / 2;
 		const uint32_t waiting = collected;
-		int32_t first, pairs = whole_windows(w, top, &first) / 2;
 
 		/* Whole windows by twos while no pixel waits for its second, others one by one. */
 		for (uint32_t pass = 0; pass < 2; pass++) {
@@ -405,7 +419,7 @@ void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *sc
 					x + (top * w->in_w + first * stride - w->pad_left) * c;
 				int8_t *to = y + first * channels;
 
-				for (int32_t n = pairs; n; n--, from += 2 * two.step) {
+				for (int32_t left = pairs; left; left--, from += 2 * two.step) {
 					two.y[0] = to;
 					two.y[1] = to + channels;
 					to += 2 * channels;
@@ -470,18 +484,17 @@ void nasc_dense(const struct nasc_window *w, const int8_t *x, int8_t *y)
 	const uint32_t inputs = (uint32_t)w->in_h * w->in_w * w->in_c, channels = w->out_c;
 	const int8_t *weights = w->weights;
 	uint32_t c = 0;
-	int32_t sum = 0, excess;
+	int32_t excess = 0;
 	uint32_t i = 0;
 
 	for (; i < inputs / 4 * 4; i += 4) {
 		patch block[2 * PAIR];
 
 		split(load(x + i), block);
-		sum = add_inputs(block, add_inputs(block + PAIR, sum));
+		excess = add_excess(block, add_excess(block + PAIR, excess));
 	}
 	for (; i < inputs; i++)
-		sum += x[i];
-	excess = -128 * sum;
+		excess -= 128 * x[i];
 	for (; channels - c >= 4; c += 4)
 		weights = dense_group(weights, 4, 1, x, inputs, w->requant + c, &excess, y + c);
 	for (; c < channels; c += 2)

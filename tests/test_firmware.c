@@ -186,8 +186,8 @@ static void compare(const struct layer *l, const int8_t *x, const int8_t *y)
 	cr_assert(l->n_y < 200 || limits < l->n_y / 2, "nearly all outputs are limits");
 }
 
-static const uint32_t sizes[][2] = { { 1, 1 }, { 2, 3 }, { 5, 4 }, { 8, 8 },
-				     { 7, 9 }, { 1, 6 }, { 13, 2 } };
+static const uint32_t sizes[][2] = { { 1, 1 }, { 2, 3 }, { 5, 4 },  { 8, 8 },
+				     { 7, 9 }, { 1, 6 }, { 13, 2 }, { 9, 3 } };
 static const uint32_t kernels[][2] = { { 1, 1 }, { 3, 3 }, { 5, 5 }, { 7, 7 },
 				       { 2, 2 }, { 1, 3 }, { 5, 2 }, { 4, 3 } };
 
