@@ -25,7 +25,8 @@ INLINE uint32_t n_halves(uint32_t inputs)
 	return inputs / 4 * 2 + (inputs % 4 == 1 ? 1 : inputs % 4 ? 2 : 0);
 }
 
-/* Inputs of one pixel or of two, widened to 16 bits: of each half the first's and the second's. */
+/* Inputs of one pixel or of two, widened to 16 bits: of each half the first's and the second's.
+ * PAIR elements are two inputs. Without the DSP extension factors are a + 128 and b, unmixed. */
 #ifdef __ARM_FEATURE_DSP
 typedef uint32_t patch;
 enum { PAIR = 1, MIXED = 256 };
@@ -304,8 +305,7 @@ ALONE void collect(struct two_pixels *two, uint32_t i, const struct nasc_window 
 	const uint32_t before = (uint32_t)((from - left) * c);
 	const uint32_t within = (uint32_t)((end - from) * c);
 	const uint32_t behind = (uint32_t)((right - end) * c);
-	/* Rows of whole windows are read as they stand up to here, where words reach behind the
-	 * map. */
+	/* From here on no row is read where it stands: it is cut, or words reach behind the map. */
 	const int8_t *const stop =
 		before || behind
 			? x
@@ -376,7 +376,7 @@ ALONE void collect_two(struct two_pixels *two, const int8_t *at)
 	two->excess[1] = excess1;
 }
 
-/* Of a row of outputs, where windows end that lie in the map and @over cells before its end. */
+/* Of a row of outputs, how many have windows that end in the map, @over cells before its end. */
 static int32_t end_of_whole(const struct nasc_window *w, int32_t over)
 {
 	const int32_t room = w->in_w - over - w->kernel_w + w->pad_left;
@@ -401,7 +401,8 @@ void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *sc
 		.step = (uint32_t)(stride * c),
 	};
 	int8_t *const line = (int8_t *)(two.patch + 2 * PAIR * two.halves);
-	/* Windows in the map begin at the first, and words reach 3 bytes behind their rows. */
+	/* Of a row of outputs, those whose windows lie in the map; in the last rows of the map
+	 * words that reach up to 3 bytes behind a row must lie in it, too. */
 	const int32_t first = w->pad_left < 0 ? 0 : (w->pad_left + stride - 1) / stride;
 	const int32_t end = end_of_whole(w, 0), last_end = end_of_whole(w, c % 4 ? (c + 2) / c : 0);
 	uint32_t collected = 0;
@@ -412,7 +413,8 @@ void nasc_conv(const struct nasc_window *w, const int8_t *x, int8_t *y, void *sc
 		const int32_t pairs = top < 0 || below < 0 || n < 0 ? 0 : n / 2;
 		const uint32_t waiting = collected;
 
-		/* Whole windows by twos while no pixel waits for its second, others one by one. */
+		/* Whole windows by twos, others one by one: first those, unless a pixel of the row
+		 * above waits for its second. It then has it before the twos, as rows are odd. */
 		for (uint32_t pass = 0; pass < 2; pass++) {
 			if (pass == waiting) {
 				const int8_t *from =
