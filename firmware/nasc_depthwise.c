@@ -281,7 +281,7 @@ INLINE void convolve_rows(const struct group *g, const int8_t *weights, uint32_t
 }
 
 /* The same, of any kernel. */
-ALONE void convolve_rows_any(const struct group *g, uint32_t lower, int8_t *y)
+INLINE void convolve_rows_any(const struct group *g, uint32_t lower, int8_t *y)
 {
 	const uint32_t kernel_h = g->kernel_h, kernel_w = g->kernel_w, pairs = pairs_of(kernel_h);
 	const half *cells = g->cells;

@@ -233,8 +233,10 @@ void nasc_add(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t 
 
 void nasc_clamp(int8_t low, int8_t high, uint32_t elements, const int8_t *x, int8_t *y)
 {
+#ifdef __ARM_FEATURE_DSP
 	for (; elements >= 4; elements -= 4, x += 4, y += 4)
 		store(y, smaller(larger(load(x), repeat(low)), repeat(high)));
+#endif
 	for (; elements; elements--, x++)
 		*y++ = *x < low ? low : *x > high ? high : *x;
 }

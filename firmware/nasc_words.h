@@ -140,26 +140,6 @@ INLINE uint32_t low_halves(uint32_t low, uint32_t high)
 	return (low & 0xffff) | high << 16;
 }
 
-INLINE uint32_t high_halves(uint32_t low, uint32_t high)
-{
-	return low >> 16 | (high & 0xffff0000);
-}
-
-INLINE uint32_t even_bytes(uint32_t bytes)
-{
-	return low_halves((uint32_t)(int8_t)bytes, (uint32_t)(int8_t)(bytes >> 16));
-}
-
-INLINE uint32_t odd_bytes(uint32_t bytes)
-{
-	return even_bytes(bytes >> 8);
-}
-
-INLINE int32_t multiply_add(uint32_t a, uint32_t b, int32_t sum)
-{
-	return sum + (int16_t)a * (int16_t)b + (int16_t)(a >> 16) * (int16_t)(b >> 16);
-}
-
 INLINE int8_t saturate(int32_t value)
 {
 #ifdef __ARM_FEATURE_SAT
@@ -179,17 +159,13 @@ INLINE uint32_t larger(uint32_t a, uint32_t b)
 {
 	uint32_t bytes = 0;
 
+	UNROLL
 	for (uint32_t shift = 0; shift < 32; shift += 8) {
 		int8_t of_a = (int8_t)(a >> shift), of_b = (int8_t)(b >> shift);
 
 		bytes |= (uint32_t)(uint8_t)(of_a > of_b ? of_a : of_b) << shift;
 	}
 	return bytes;
-}
-
-INLINE uint32_t smaller(uint32_t a, uint32_t b)
-{
-	return ~larger(~a, ~b);
 }
 #endif
 
