@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,6 +177,18 @@ static void about(const struct request *q, const struct report *r, char *text, s
 		 100 * part(r->right_int8, r->n_test), r->n_test);
 }
 
+/* What the target has of it. */
+static double sram_of(const struct costmodel *m)
+{
+	struct cost_limit limit[COST_MAX_METRICS];
+	size_t n = m->ops->limits(m, limit);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(m->ops->metric[limit[i].metric].key, "sram_bytes") == 0)
+			return limit[i].max;
+	return INFINITY;
+}
+
 static void print_report(const struct request *q, const struct report *r)
 {
 	char params[32], macs[32], arena[32], constants[32];
@@ -191,18 +204,20 @@ static void print_report(const struct request *q, const struct report *r)
 		       "training images)\n",
 		       100 * part(r->right_int8, r->n_test), r->n_test,
 		       100 * part(r->equal, r->n_test), r->n_ranges);
-	if (q->format == C && r->plan.grid > 1)
-		printf("operators up to %u in %u x %u parts, as %s's SRAM wants it\n",
-		       r->plan.patched, r->plan.grid, r->plan.grid, q->target.target);
-	if (q->format == C)
-		printf("arena %s of RAM, constants %s of flash\n",
-		       unit_format((double)r->plan.arena_bytes, UNIT_BYTE, arena, sizeof arena),
-		       unit_format((double)r->constant_bytes, UNIT_BYTE, constants,
-				   sizeof constants));
-	if (q->format == C)
-		printf("wrote %s; its self-test: make -C %s check\n", q->out, q->out);
-	else
+	if (q->format != C) {
 		printf("wrote %s\n", q->out);
+		return;
+	}
+	if (r->plan.grid > 1)
+		printf("for %s operators up to %u in %u x %u parts\n", q->target.target,
+		       r->plan.patched, r->plan.grid, r->plan.grid);
+	printf("arena %s of RAM, constants %s of flash\n",
+	       unit_format((double)r->plan.arena_bytes, UNIT_BYTE, arena, sizeof arena),
+	       unit_format((double)r->constant_bytes, UNIT_BYTE, constants, sizeof constants));
+	if (q->target.ops && (double)r->plan.arena_bytes > sram_of(&q->target))
+		printf("does not fit %s: sram %s of %s\n", q->target.target, arena,
+		       unit_format(sram_of(&q->target), UNIT_BYTE, constants, sizeof constants));
+	printf("wrote %s; its self-test: make -C %s check\n", q->out, q->out);
 }
 
 static void write_report(const struct request *q, const struct report *r)
@@ -223,6 +238,9 @@ static void write_report(const struct request *q, const struct report *r)
 		json_u64(&w, "range_images", r->n_ranges);
 		json_real(&w, "test_accuracy_int8", part(r->right_int8, r->n_test));
 		json_real(&w, "same_answer", part(r->equal, r->n_test));
+	}
+	if (q->format == C) {
+		json_string(&w, "target", q->target.target);
 		json_u64(&w, "patch_grid", r->plan.grid);
 		json_u64(&w, "patched", r->plan.patched);
 		json_u64(&w, "arena_bytes", r->plan.arena_bytes);
@@ -307,6 +325,8 @@ static enum nasc_status read_options(const struct cmd_args *a, struct request *q
 				 "--name: '%.80s' is no name in C of at most 64 letters, digits "
 				 "and _, or one of nasc's own (nasc_..., board)",
 				 q->name);
+	if (q->format != C && cmd_value(a, "target"))
+		return nasc_fail(err, NASC_USAGE, "--target: it plans memory, of --format c alone");
 	if (q->format == C ? export_c_folder(q->out, q->name, err)
 			   : cmd_probe_file("out", q->out, err))
 		return err->code;
@@ -328,7 +348,7 @@ static enum nasc_status run_export(const struct cmd_args *a, struct arena *arena
 
 	if (read_options(a, &q, err) || cmd_find_job(a, arena, &q.job, err))
 		return err->code;
-	st = find_target(a, &q, arena, err);
+	st = q.format == C ? find_target(a, &q, arena, err) : NASC_OK;
 	results_close(&q.job.results);
 	if (st)
 		return st;

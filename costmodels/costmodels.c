@@ -48,6 +48,17 @@ void deployed_init(struct deployed *d, const struct network *net, struct arena *
 	number_rows(d, source, net->n_ops, a);
 }
 
+void deployed_as_firmware(struct deployed *d, const struct network *net, struct arena *a)
+{
+	uint32_t *index = ARENA_NEW(a, uint32_t, net->n_ops);
+	struct network used;
+
+	network_used(net, a, &used, index);
+	deployed_init(d, &used, a);
+	for (size_t i = 0; i < d->net.n_ops; i++)
+		d->row[i] = index[d->row[i]];
+}
+
 void deployed_with_pads(struct deployed *d, const struct network *net, struct arena *a)
 {
 	uint32_t *source = ARENA_NEW(a, uint32_t, net->n_ops);

@@ -119,8 +119,8 @@ enum nasc_status target_list(const char *dir, struct arena *arena, const char **
 
 /* Whether the target runs nasc's own firmware. */
 bool mcu_is_firmware(const struct costmodel *m);
-/* Where that keeps the maps of @net, of which operators are those as deployed (network_fold());
- * lists in @a. By the schedule that @m's costs are of; NULL: layer by layer. */
+/* Where that keeps the maps of @net, of which operators are those as deployed (network_fold() of
+ * network_used()); lists in @a. By the schedule that @m's costs are of; NULL: layer by layer. */
 void mcu_firmware_plan(const struct costmodel *m, const struct network *net, struct arena *a,
 		       struct firmware_plan *out);
 

@@ -11,6 +11,8 @@ struct deployed {
 	uint32_t *row; /* per operator of net: the operator it was made of, the first of them */
 };
 void deployed_init(struct deployed *d, const struct network *net, struct arena *a);
+/* By nasc's firmware: the operators that the output depends on, without a softmax at the end. */
+void deployed_as_firmware(struct deployed *d, const struct network *net, struct arena *a);
 /* By a runtime that runs pads as operators of their own. */
 void deployed_with_pads(struct deployed *d, const struct network *net, struct arena *a);
 

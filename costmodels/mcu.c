@@ -141,6 +141,29 @@ static double smaller(double a, double b)
 	return b > 0 && b < a ? b : a;
 }
 
+/* In nasc's firmware: instructions of the whole output and of a quarter of it, and what is on a
+ * line with these. */
+static struct mcu_effort firmware_effort(const struct network *net, size_t i)
+{
+	const struct net_op *o = &net->op[i];
+	struct net_shape in = o->n_inputs ? network_in_shape(net, i) : o->out;
+	uint32_t h = (o->out.h + 1) / 2, w = (o->out.w + 1) / 2;
+	double whole = firmware_instructions(net, i), quarter, part;
+
+	if (i == 0 || h == o->out.h || w == o->out.w)
+		return (struct mcu_effort){ whole, 0 };
+	quarter = (double)h * w / ((double)o->out.h * o->out.w);
+	if (o->kernel_h) {
+		in.h = (uint32_t)fmin(in.h, (h - 1.) * o->stride + o->kernel_h);
+		in.w = (uint32_t)fmin(in.w, (w - 1.) * o->stride + o->kernel_w);
+	}
+	part = firmware_part_instructions(
+		net, i, (struct nasc_part){ { 0, (uint16_t)in.h }, { 0, (uint16_t)in.w } },
+		(struct nasc_part){ { 0, (uint16_t)h }, { 0, (uint16_t)w } });
+	part = fmax((part - quarter * whole) / (1 - quarter), 0);
+	return (struct mcu_effort){ fmax(whole - part, 0), part };
+}
+
 /* @enough: as in struct mcu_schedule_limits. */
 static uint32_t list_schedules(const struct costmodel *m, const struct deployed *d, double enough,
 			       struct arena *a, struct mcu_schedule **list)
@@ -161,7 +184,7 @@ static uint32_t list_schedules(const struct costmodel *m, const struct deployed 
 				    ? (struct mcu_effort){ op_cycles(&mcu->cfg, &d->net, i, 1, 0),
 							   op_cycles(&mcu->cfg, &d->net, i, 0, 1) }
 			    : rules.model == MCU_NASC
-				    ? (struct mcu_effort){ firmware_instructions(&d->net, i), 0 }
+				    ? firmware_effort(&d->net, i)
 				    : (struct mcu_effort){ (double)network_op_macs(&d->net, i), 0 };
 	return mcu_schedules(&d->net, &rules, &limits, effort, a, list);
 }
@@ -201,15 +224,23 @@ static void plan_parts(struct plan *p, const struct costmodel *m, struct arena *
 		plan_schedule(p, &rules, a);
 }
 
-static void plan_init(struct plan *p, const struct costmodel *m, const struct network *net,
-		      struct arena *a)
+static void deploy(struct plan *p, const struct costmodel *m, const struct network *net,
+		   struct arena *a)
 {
 	const struct mcu *mcu = m->cfg;
 
 	if (mcu->cfg.memory == MCU_TFLM)
 		deployed_with_pads(&p->d, net, a);
+	else if (mcu->cfg.memory == MCU_NASC)
+		deployed_as_firmware(&p->d, net, a);
 	else
 		deployed_init(&p->d, net, a);
+}
+
+static void plan_init(struct plan *p, const struct costmodel *m, const struct network *net,
+		      struct arena *a)
+{
+	deploy(p, m, net, a);
 	plan_parts(p, m, a);
 }
 
@@ -239,7 +270,7 @@ void mcu_firmware_plan(const struct costmodel *m, const struct network *net, str
 	struct cost_memory memory = { 0 };
 	uint32_t n, n_patched;
 
-	deployed_init(&p.d, net, a);
+	deployed_as_firmware(&p.d, net, a);
 	if (m)
 		plan_parts(&p, m, a);
 	else
@@ -401,7 +432,7 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 
 	if (mcu->cfg.patches == 1)
 		return 0;
-	deployed_init(&p.d, net, a);
+	deploy(&p, m, net, a);
 	n = list_schedules(m, &p.d, 0, a, &list);
 	*out = ARENA_NEW(a, struct cost_schedule, n);
 	for (uint32_t k = 0; k < n; k++) {

@@ -358,7 +358,9 @@ static double extra_work(const struct network *net, const struct mcu_effort *eff
 
 /* Behind an end, whatever the grid. */
 struct rest {
-	uint64_t least; /* no schedule that ends there needs less; at first not known exactly */
+	/* No schedule that ends there needs less; at first not known exactly. Of MCU_NASC but for
+	 * gaps, that another grid may have less of. */
+	uint64_t least;
 	bool planned;
 	struct mcu_memory memory; /* its bytes; the lists are gone */
 };
@@ -386,20 +388,23 @@ static struct rest *list_rests(const struct network *net, const struct mcu_memor
 	return rest;
 }
 
+/* Of MCU_NASC the addresses of the rest are those of both; it is planned again where both may need
+ * less than @most. */
 static void find_peak(const struct network *net, const struct mcu_memory_rules *rules,
-		      struct rest *rest, struct mcu_schedule *s, struct arena *scratch)
+		      struct rest *rest, uint64_t most, struct mcu_schedule *s,
+		      struct arena *scratch)
 {
 	struct arena_mark mark = arena_mark(scratch);
 	struct mcu_parts p;
 
 	plan_patch(&p, net, rules, s->end, s->grid, scratch);
-	if (!rest->planned || rules->model == MCU_NASC) { /* whose addresses are both's */
+	p.rest_memory = rest->memory;
+	if (!rest->planned || (rules->model == MCU_NASC && peak_of_both(&p) < most)) {
 		plan_rest(&p, net, s->end, scratch);
 		rest->memory = p.rest_memory;
 		rest->planned = true;
 	}
-	p.rest_memory = rest->memory;
-	if (rules->model == MCU_NASC && s->grid > 1)
+	if (rules->model == MCU_NASC && s->grid > 1 && peak_of_both(&p) < most)
 		place_both(&p, s->end, scratch);
 	s->peak_bytes = mcu_parts_peak(&p);
 	rest->least = max_u64(rest->least, rest->memory.peak_bytes + rest->memory.column_bytes +
@@ -444,7 +449,7 @@ uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules 
 	struct rest *rest = list_rests(net, rules, a);
 	uint32_t n_in_parts = 0, n = 1;
 
-	find_peak(net, rules, &rest[0], &whole, a);
+	find_peak(net, rules, &rest[0], UINT64_MAX, &whole, a);
 	if (limits->grid > 1 && whole.peak_bytes > limits->enough)
 		n_in_parts = candidates(net, limits, rules->model, effort, rest, whole.peak_bytes,
 					a, &in_parts);
@@ -455,7 +460,7 @@ uint32_t mcu_schedules(const struct network *net, const struct mcu_memory_rules 
 
 		if (rest[next.end].least >= s[n - 1].peak_bytes)
 			continue;
-		find_peak(net, rules, &rest[next.end], &next, a);
+		find_peak(net, rules, &rest[next.end], s[n - 1].peak_bytes, &next, a);
 		if (next.peak_bytes >= s[n - 1].peak_bytes)
 			continue;
 		if (n > 1 && s[n - 1].extra >= next.extra) /* as fast, and needs less */

@@ -36,6 +36,8 @@ static enum nasc_status cost(const struct costmodel *m, const struct network *ne
 
 		if (i == MCU_TFLM)
 			deployed_with_pads(&d, net, scratch);
+		else if (i == MCU_NASC)
+			deployed_as_firmware(&d, net, scratch);
 		else
 			deployed_init(&d, net, scratch);
 		mcu_memory_plan(&d.net, &rules, scratch, &memory);

@@ -361,8 +361,7 @@ void c_write_source(const struct export_c *e, FILE *fp, struct arena *a)
 	if (p->n_patched)
 		write_parts(p, fp);
 	for (uint32_t k = p->n_patched ? p->n_patched : 1; k < p->n_ops; k++)
-		if (p->order[k] <= last) /* a softmax at the end is left out */
-			write_call(&(struct call){ e, p->order[k], false, fp });
+		write_call(&(struct call){ e, p->order[k], false, fp });
 	fprintf(fp,
 		"\tmemcpy(out, arena.byte + %" PRIu64
 		", %u);\n\tfor (int i = 1; i < %u; i++)\n\t\tif (out[i] > out[best])\n"

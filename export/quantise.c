@@ -225,7 +225,7 @@ static int32_t to_unit(double v, uint32_t shift)
 static enum nasc_status too_large(const struct making *m, double ratio, struct nasc_err *err)
 {
 	return nasc_fail(err, NASC_FAIL,
-			 "operator %zu (%s): a unit of its inputs is %g units of its output, "
+			 "operator %zu (%s): a unit of all its inputs is %g units of its output, "
 			 "int8 is too coarse for it",
 			 number(m), net_kind_name(m->t->net.op[m->op].kind), ratio);
 }

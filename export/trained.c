@@ -128,33 +128,6 @@ static enum nasc_status get_network(const cJSON *header, struct arena *a, struct
 
 /* ---- folding --------------------------------------------------------------------- */
 
-/* The operators that the output depends on, without a softmax at the end: @out, and of each its
- * index in @net. */
-static void strip(const struct network *net, struct arena *a, struct network *out, uint32_t *index)
-{
-	bool *used = ARENA_NEW(a, bool, net->n_ops);
-	uint32_t *map = ARENA_NEW(a, uint32_t, net->n_ops), end = (uint32_t)net->n_ops - 1;
-
-	while (net->op[end].kind == NET_SOFTMAX)
-		end = network_inputs(net, end)[0];
-	used[0] = used[end] = true;
-	for (uint32_t i = end; i > 0; i--)
-		for (uint32_t e = 0; used[i] && e < net->op[i].n_inputs; e++)
-			used[network_inputs(net, i)[e]] = true;
-	network_init(out, a, net->input);
-	index[0] = 0;
-	for (uint32_t i = 1; i <= end; i++) {
-		uint32_t *in = ARENA_NEW(a, uint32_t, net->op[i].n_inputs);
-
-		if (!used[i])
-			continue;
-		for (uint32_t e = 0; e < net->op[i].n_inputs; e++)
-			in[e] = map[network_inputs(net, i)[e]];
-		map[i] = network_append(out, &net->op[i], in, net->op[i].n_inputs);
-		index[map[i]] = i;
-	}
-}
-
 /* Behind @t, which has @n weights a channel, comes y = factor * x + offset. */
 static void fold_affine(struct trained_op *t, uint64_t n, uint32_t channels, const float *factor,
 			const float *offset)
@@ -239,11 +212,9 @@ static enum nasc_status fold(const struct tensors *t, const struct network *net,
 	uint32_t *index = ARENA_NEW(a, uint32_t, net->n_ops), *source, *origin;
 	struct network used;
 
-	strip(net, a, &used, index);
+	network_used(net, a, &used, index);
 	if (used.n_ops == 1)
 		return nasc_fail(err, NASC_DATA, "the network is a softmax alone");
-	if (network_infer(&used, err))
-		return err->code;
 	if (network_params(&used) > t->n_data / 4)
 		return nasc_fail(err, NASC_DATA,
 				 "%" PRIu64 " bytes of data, the network has %" PRIu64

@@ -87,10 +87,9 @@ const char *firmware_refusal(const struct network *net, size_t op)
 
 const char *firmware_refusal_of(const struct network *net, size_t *op)
 {
-	size_t n = net->op[net->n_ops - 1].kind == NET_SOFTMAX ? net->n_ops - 1 : net->n_ops;
 	const char *refusal = NULL;
 
-	for (*op = 0; *op < n; ++*op) {
+	for (*op = 0; *op < net->n_ops; ++*op) {
 		refusal = firmware_refusal(net, *op);
 		if (refusal)
 			break;

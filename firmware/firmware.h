@@ -9,12 +9,11 @@
 
 /* The runtime `nasc`: int8 kernels (nasc_kernels.h, nasc_kernels.c) that an exported network
  * carries with it, and what must be known of them to plan, to pack and to cost a network that they
- * run. Networks are as deployed: see network_fold(). */
+ * run. Networks are as deployed: network_fold() of network_used(). */
 
 /* What no kernel runs about the operator, "a grouped convolution"; NULL: there is one for it. */
 const char *firmware_refusal(const struct network *net, size_t op);
-/* The same of a whole network, of which a softmax at the end is left out: of the first such
- * operator, *@op. */
+/* The same of a whole network: of the first such operator, *@op. */
 const char *firmware_refusal_of(const struct network *net, size_t *op);
 
 /* Whether a struct nasc_window goes with the operator's kernel. */

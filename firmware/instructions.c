@@ -147,8 +147,9 @@ static size_t depthwise_work(const struct net_op *o, struct net_shape in, double
 	uint32_t steps = (o->out.h + rows - 1) / rows, twos = o->out.w / 2;
 	uint64_t across = (o->out.w + 1) / 2 * 2 - 1;
 	double columns = (double)(across * o->stride + o->kernel_w);
-	double room = columns > o->pad_left ? columns - o->pad_left : 0;
-	double filled = in.w < room ? in.w : room;
+	double pad = (int32_t)o->pad_left; /* of a part: as in span_of() */
+	double room = fmax(columns - fmax(pad, 0), 0), there = fmax(in.w - fmax(-pad, 0), 0);
+	double filled = fmin(there, room);
 	double half = floor(filled / 2), odd = filled - 2 * half;
 	uint32_t groups = (in.c + 3) / 4;
 	/* Pairs of rows gathered, rows of outputs of a group and of a channel. */
@@ -384,8 +385,21 @@ double firmware_instructions(const struct network *net, size_t op)
 	return instructions(net, op, o, o->n_inputs ? network_in_shape(net, op) : o->out);
 }
 
-/* What surrounds a kernel in a part, and each of its calls where these are of one row. */
-enum { PART_WINDOW = 100, PART_ROW = 40 };
+/* What surrounds a kernel in a part; where it runs row by row, the loop and each map's row. By the
+ * compiler's output. */
+enum { WINDOW_OF_PART = 100, ROW_OF_PART = 10, MAP_OF_ROW = 22 };
+
+/* Row by row, of @pixels each. */
+static double row_instructions(const struct network *net, size_t op, uint32_t pixels)
+{
+	const struct net_op *o = &net->op[op];
+	struct net_shape row = { 1, pixels, network_in_shape(net, op).c };
+	double kernels = instructions(net, op, o, row);
+
+	if (o->kind == NET_CONCAT)
+		return kernels + o->n_inputs * (ROW_OF_PART + 2 * MAP_OF_ROW);
+	return kernels + ROW_OF_PART + (o->n_inputs + 1) * MAP_OF_ROW;
+}
 
 double firmware_part_instructions(const struct network *net, size_t op, struct nasc_part in,
 				  struct nasc_part out)
@@ -393,16 +407,13 @@ double firmware_part_instructions(const struct network *net, size_t op, struct n
 	struct net_op o = net->op[op];
 	struct net_shape shape = network_in_shape(net, op);
 
-	if (!firmware_has_window(o.kind)) {
-		shape.h = 1;
-		shape.w = out.columns.cells;
-		return out.rows.cells * (instructions(net, op, &o, shape) + PART_ROW);
-	}
+	if (!firmware_has_window(o.kind))
+		return out.rows.cells * row_instructions(net, op, out.columns.cells);
 	shape.h = in.rows.cells;
 	shape.w = in.columns.cells;
 	o.out.h = out.rows.cells;
 	o.out.w = out.columns.cells;
 	o.pad_top += in.rows.first - out.rows.first * o.stride;
 	o.pad_left += in.columns.first - out.columns.first * o.stride;
-	return instructions(net, op, &o, shape) + PART_WINDOW;
+	return instructions(net, op, &o, shape) + WINDOW_OF_PART;
 }

@@ -6,10 +6,10 @@
  * the DSP extension (Cortex-M4, M7, M33: __ARM_FEATURE_DSP) the inner loops use it; elsewhere
  * they are portable, with the same bits.
  *
- * Maps are [h][w][c] and begin on a multiple of 4 bytes, but for a @y that is a part of a larger
- * map, which begins anywhere; nothing behind a map is read or written.
- * A value q of a map stands for scale * (q - zero). All sums are of 32 bits and never overflow:
- * who chooses offsets, factors and weights sees to that. >> is arithmetic, sat() limits to
+ * Maps are [h][w][c]. They begin on a multiple of 4 bytes, but for parts of larger maps, which
+ * begin anywhere; nothing behind a map is read or written. A value q of a map stands for scale * (q
+ * - zero). All sums are of 32 bits and never overflow: who chooses offsets, factors and weights
+ * sees to that. >> is arithmetic, sat() limits to
  * [-128, 127]. */
 
 /* What becomes of a sum: sat((sum + offset) * multiplier + 2^31 >> 32), the product of 64 bits.
@@ -51,7 +51,7 @@ void nasc_max_pool(const struct nasc_window *w, const int8_t *x, int8_t *y);
 struct nasc_affine {
 	int32_t constant, factor;
 };
-/* Each channel its own, @pixels of @channels; @y may be @x. */
+/* Each channel its own, @pixels of @channels; @y may be @x, or whole pixels before it. */
 void nasc_scale(const struct nasc_affine *a, uint32_t shift, uint32_t pixels, uint32_t channels,
 		const int8_t *x, int8_t *y);
 /* One for all channels, into some channels of @y, whose pixels are @stride apart: a part of a
@@ -59,10 +59,10 @@ void nasc_scale(const struct nasc_affine *a, uint32_t shift, uint32_t pixels, ui
 void nasc_place(struct nasc_affine a, uint32_t shift, uint32_t pixels, uint32_t channels,
 		uint32_t stride, const int8_t *x, int8_t *y);
 /* y = sat(constant + sum of factor[i] * x[i] >> shift), @n of them, |factor| < 2^15; @y may be one
- * of them. */
+ * of them, or before that. */
 void nasc_add(int32_t constant, const int32_t *factor, uint32_t shift, uint32_t n,
 	      uint32_t elements, const int8_t *const *x, int8_t *y);
-/* y = x within [low, high]; @y may be @x. */
+/* y = x within [low, high]; @y may be @x, or before it. */
 void nasc_clamp(int8_t low, int8_t high, uint32_t elements, const int8_t *x, int8_t *y);
 /* The map, whole, within a larger one of @zero: in_h, in_w, in_c, out_h, out_w, pad_top, pad_left,
  * zero. */

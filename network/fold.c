@@ -216,6 +216,35 @@ void network_fold_layers(const struct network *net, struct arena *a, struct netw
 	fold(net, a, LAYERS, out, source);
 }
 
+/* ---- what is used ---------------------------------------------------------------- */
+
+void network_used(const struct network *net, struct arena *a, struct network *out, uint32_t *index)
+{
+	bool *used = ARENA_NEW(a, bool, net->n_ops);
+	uint32_t *map = ARENA_NEW(a, uint32_t, net->n_ops), end = (uint32_t)net->n_ops - 1;
+
+	while (net->op[end].kind == NET_SOFTMAX)
+		end = network_inputs(net, end)[0];
+	used[0] = used[end] = true;
+	for (uint32_t i = end; i > 0; i--)
+		for (uint32_t e = 0; used[i] && e < net->op[i].n_inputs; e++)
+			used[network_inputs(net, i)[e]] = true;
+	like(net, a, out);
+	out->n_ops = out->n_edges = 0;
+	for (uint32_t i = 0; i <= end; i++) {
+		struct net_op o = net->op[i];
+
+		if (!used[i])
+			continue;
+		o.first_input = (uint32_t)out->n_edges;
+		for (uint32_t e = 0; e < o.n_inputs; e++)
+			out->edge[out->n_edges++] = map[network_inputs(net, i)[e]];
+		map[i] = (uint32_t)out->n_ops;
+		index[out->n_ops] = i;
+		out->op[out->n_ops++] = o;
+	}
+}
+
 /* ---- another input -------------------------------------------------------------- */
 
 enum nasc_status network_resize(const struct network *net, uint32_t h, uint32_t w, struct arena *a,

@@ -144,6 +144,11 @@ void network_structure(const struct network *net, struct arena *scratch,
 
 /* ---- making one network of another ---------------------------------------- */
 
+/* The operators that the output depends on, without a softmax at the end, which moves no maximum.
+ * @net and @out are inferred. @index: n_ops of @net entries, of which those of @out are filled:
+ * where each one was. */
+void network_used(const struct network *net, struct arena *a, struct network *out, uint32_t *index);
+
 /* Padding where it is cheapest: a pad that nothing but a convolution or another pad
  * reads becomes that one's padding, as does one between a ReLU and a max pool, where
  * zeros change no maximum. Explicit padding that moves no cell against same or valid

@@ -491,6 +491,43 @@ Test(firmware, elements)
 	}
 }
 
+/* What is kept of a larger map moves to its beginning, whole pixels forward. */
+Test(firmware, elements_before_themselves)
+{
+	struct rng r;
+
+	rng_seed(&r, 4, 3);
+	for (uint32_t channels = 1; channels < 20; channels++)
+		for (uint32_t before = channels; before < 4 * channels; before += channels) {
+			uint32_t n = 5 * channels, all = n + before;
+			struct nasc_affine *a = malloc(channels * sizeof *a);
+			int8_t *x = random_buffer(&r, n), *other = random_buffer(&r, n);
+			int8_t *y = buffer(n), *map = buffer(all);
+			const int32_t factor[] = { 20000, -7000 };
+
+			for (size_t i = 0; i < channels; i++)
+				a[i] = random_affine(&r);
+			nasc_scale(a, 11, 5, channels, x, y);
+			memcpy(map + before, x, n);
+			nasc_scale(a, 11, 5, channels, map + before, map);
+			cr_assert_arr_eq(map, y, n);
+			nasc_add(1 << 14, factor, 15, 2, n, (const int8_t *const[]){ x, other }, y);
+			memcpy(map + before, x, n);
+			nasc_add(1 << 14, factor, 15, 2, n,
+				 (const int8_t *const[]){ map + before, other }, map);
+			cr_assert_arr_eq(map, y, n);
+			nasc_clamp(-50, 40, n, x, y);
+			memcpy(map + before, x, n);
+			nasc_clamp(-50, 40, n, map + before, map);
+			cr_assert_arr_eq(map, y, n);
+			release(x, n);
+			release(other, n);
+			release(y, n);
+			release(map, all);
+			free(a);
+		}
+}
+
 Test(firmware, pad_and_upsample)
 {
 	struct rng r;

@@ -272,22 +272,27 @@ Test(memory_runtimes, firmware_overwrites_nothing_that_is_needed)
 {
 	struct arena a = { 0 };
 	struct rng r;
+	int unread = 0;
 
 	rng_seed(&r, 17, 3);
 	for (int k = 0; k < 1000; k++) {
 		struct arena_mark mark = arena_mark(&a);
-		struct network net, folded;
+		struct network net, used, folded;
 		struct firmware_plan p;
 		struct mcu_memory m;
 
 		random_network(&net, &a, &r, 3); /* not in words */
-		network_fold(&net, &a, &folded, NULL);
-		mcu_firmware_plan(NULL, &folded, &a, &p);
+		network_used(&net, &a, &used, ARENA_NEW(&a, uint32_t, net.n_ops));
+		network_fold(&used, &a, &folded, NULL);
+		unread += used.n_ops < net.n_ops;
+		mcu_firmware_plan(NULL, &net, &a, &p);
+		cr_assert_eq(p.n_ops, folded.n_ops);
 		check_firmware(&folded, &p);
-		plan(&net, MCU_NASC, &a, &folded, &m);
+		plan(&used, MCU_NASC, &a, &folded, &m);
 		cr_assert_eq(m.peak_bytes, p.arena_bytes);
 		arena_rewind(&a, mark);
 	}
+	cr_assert_gt(unread, 100);
 	arena_free(&a);
 }
 

@@ -34,8 +34,9 @@ cat >net.json <<'JSON'
   {"name": "e", "kind": "max_pool", "kernel": 2, "stride": 2},
   {"name": "f", "kind": "avg_pool", "kernel": 3, "stride": 2, "inputs": ["d"]},
   {"kind": "concat", "inputs": ["e", "f"]}, {"kind": "batch_norm"}, {"kind": "relu"},
-  {"kind": "depthwise", "kernel": 5, "stride": 2}, {"kind": "relu"},
-  {"name": "g", "kind": "conv2d", "channels": 6, "kernel": 3, "bias": true},
+  {"kind": "depthwise", "kernel": 5, "stride": 2}, {"name": "last", "kind": "relu"},
+  {"name": "unread", "kind": "conv2d", "channels": 9, "kernel": 3}, {"kind": "relu"},
+  {"name": "g", "kind": "conv2d", "channels": 6, "kernel": 3, "bias": true, "inputs": ["last"]},
   {"kind": "global_pool"}, {"kind": "dense", "channels": 4}, {"kind": "softmax"}]}
 JSON
 "$nasc" train net.json --config config.yaml --save w >train.txt 2>err
@@ -105,9 +106,11 @@ is "nasc cost: the arena" "$(cost fw1 sram_bytes)" "$(figure arena_bytes)"
 cat >parts.json <<'JSON'
 {"version": 1, "input": [8, 8, 1], "operators": [
   {"name": "a", "kind": "conv2d", "channels": 6, "kernel": 1, "bias": true},
-  {"name": "b", "kind": "depthwise", "kernel": 3}, {"kind": "relu6"},
+  {"name": "unread", "kind": "conv2d", "channels": 9, "kernel": 3},
+  {"name": "b", "kind": "depthwise", "kernel": 3, "inputs": ["a"]}, {"kind": "relu6"},
   {"name": "c", "kind": "conv2d", "channels": 6, "kernel": 1},
-  {"name": "d", "kind": "add", "inputs": ["a", "c"]},
+  {"name": "i", "kind": "depthwise", "kernel": 1, "inputs": ["a"]},
+  {"name": "d", "kind": "add", "inputs": ["a", "c", "i"]},
   {"name": "e", "kind": "max_pool", "kernel": 2, "stride": 1},
   {"name": "f", "kind": "avg_pool", "kernel": 3, "stride": 1, "inputs": ["d"]},
   {"kind": "concat", "inputs": ["f", "e"]}, {"kind": "batch_norm"}, {"name": "g", "kind": "relu"},
@@ -223,7 +226,7 @@ sed 's/"channels": 6, "kernel": 3/"channels": 6, "kernel": 3, "groups": 2/' net.
 "$nasc" train grouped.json --config config.yaml --set train.epochs=1 --save grouped.w >train.txt 2>err
 "$nasc" export grouped.json --config config.yaml --weights grouped.w -o x >out 2>err
 is "a grouped convolution in int8" "$? $(cat err)" \
-	"1 nasc: operator 15 (conv2d): a grouped convolution: there is no int8 kernel for it"
+	"1 nasc: operator 17 (conv2d): a grouped convolution: there is no int8 kernel for it"
 "$nasc" export grouped.json --config config.yaml --weights grouped.w --format onnx -o grouped.onnx >out 2>err
 is "and in f32" "$? $(cat err) $(grep -c int8 out)" "0  0"
 is "is what was trained" "$(sed -n 's/test accuracy \([0-9.]*\) .*/\1/p' out)" \
