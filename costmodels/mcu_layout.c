@@ -2,7 +2,7 @@
 #include "mcu_memory.h"
 #include "mcu_place.h"
 
-/* Addresses for an order of MCU_IDEAL, with what mcu_memory.c lets tensors share. */
+/* Addresses for an order of MCU_IDEAL or MCU_NASC, with what mcu_memory.c lets tensors share. */
 
 struct layout {
 	const struct network *net;

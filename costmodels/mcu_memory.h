@@ -88,7 +88,7 @@ uint64_t mcu_memory_bytes(struct net_shape map, const struct mcu_memory_rules *r
 void mcu_memory_sizes(const struct network *net, const struct mcu_memory_rules *rules,
 		      uint64_t *size, struct arena *scratch);
 
-/* Give a plan of MCU_IDEAL addresses: buffers, largest first, each as low as it can be. That may
+/* Give a plan of MCU_IDEAL addresses: buffer by buffer, each as low as it can be. That may
  * take more than the peak; returns the bytes that it takes. Of others' plans: their peak. */
 uint64_t mcu_memory_place(const struct network *net, const struct mcu_memory_rules *rules,
 			  struct mcu_memory *plan, struct arena *a);

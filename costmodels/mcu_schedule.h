@@ -6,7 +6,9 @@
  * Patch-based inference: the first operators, up to one through which all later ones read, run on
  * one of @grid x @grid parts of that operator's output after the other, each with the halo that
  * its windows need; only that output is ever whole. The halo is computed again in every part
- * that needs it, and is cut off at the borders of each operator's output.
+ * that needs it, and is cut off at the borders of each operator's output. The image: with
+ * rules->count_input it lies in SRAM as long as parts are made of it, and these read it there;
+ * without, each part of it, halo included, is fetched into SRAM.
  * Source: Lin et al., MCUNetV2, NeurIPS 2021.
  */
 #define MCU_GRID_MAX 16
@@ -17,9 +19,6 @@ struct mcu_schedule {
 	uint64_t peak_bytes; /* with im2col and kernel buffers */
 	double extra;	     /* more work than layer by layer, in what struct mcu_effort counts */
 };
-
-/* The image: with rules->count_input it lies in SRAM as long as parts are made of it, and these
- * read it there; without, each part of it, halo included, is fetched into SRAM. */
 
 /* What one operator takes: for its whole output, and in each call of its kernel besides. */
 struct mcu_effort {
@@ -70,7 +69,8 @@ uint64_t mcu_parts_peak(const struct mcu_parts *p);
 void mcu_parts_place(struct mcu_parts *p, uint32_t end, struct cost_memory *out, struct arena *a);
 
 /* Along one side, of each operator's output up to @end in each part, what is held of it,
- * [end + 1][grid]; the image is there whole. */
+ * [end + 1][grid]; the image is there whole. Every operator up to @end is read by one up to it,
+ * and no side is above 65535. */
 void mcu_parts_spans(const struct network *net, uint32_t end, uint32_t grid, bool vertical,
 		     struct nasc_span *span, struct arena *scratch);
 #endif
