@@ -142,11 +142,15 @@ static enum nasc_status find_target(const struct cmd_args *a, struct request *q,
 				    struct arena *arena, struct nasc_err *err)
 {
 	const char *name = cmd_value(a, "target");
+	const char **given = ARENA_NEW(arena, const char *, (size_t)a->argc);
+	size_t n = cmd_values(a, "target", given, (size_t)a->argc);
 	struct cfg_strings names = q->job.config.targets;
 	struct costmodel m;
 
+	if (n > 1)
+		return nasc_fail(err, NASC_USAGE, "--target: an export is for one, not %zu", n);
 	if (name)
-		names = (struct cfg_strings){ .v = &name, .n = 1 };
+		names = (struct cfg_strings){ .v = given, .n = 1 };
 	for (size_t i = 0; i < names.n && !q->target.ops; i++) {
 		if (target_open(&m, targets_dir(), names.v[i], arena, err))
 			return err->code;
@@ -158,7 +162,7 @@ static enum nasc_status find_target(const struct cmd_args *a, struct request *q,
 	if (name && !q->target.ops)
 		return nasc_fail(err, NASC_USAGE,
 				 "--target: %s does not run nasc's firmware, a target with "
-				 "'memory: nasc' does (nasc help targets)",
+				 "'memory: nasc' does, as stm32f746-nasc",
 				 name);
 	return NASC_OK;
 }
@@ -172,9 +176,16 @@ static double part(size_t some, size_t all)
 
 static void about(const struct request *q, const struct report *r, char *text, size_t n)
 {
-	snprintf(text, n, "network %s, test accuracy %.2f %% in f32, %.2f %% in int8 (%zu images)",
-		 q->job.what, 100 * part(r->right_float, r->n_test),
-		 100 * part(r->right_int8, r->n_test), r->n_test);
+	char parts[64] = "";
+
+	if (r->plan.grid > 1)
+		snprintf(parts, sizeof parts, ", operators 1 to %u in %u x %u parts",
+			 r->plan.patched, r->plan.grid, r->plan.grid);
+	snprintf(text, n,
+		 "version " NASC_VERSION
+		 ", test accuracy %.2f %% in f32, %.2f %% in int8 (%zu images)%s, network %s",
+		 100 * part(r->right_float, r->n_test), 100 * part(r->right_int8, r->n_test),
+		 r->n_test, parts, q->job.what);
 }
 
 /* What the target has of it. */
@@ -187,6 +198,11 @@ static double sram_of(const struct costmodel *m)
 		if (strcmp(m->ops->metric[limit[i].metric].key, "sram_bytes") == 0)
 			return limit[i].max;
 	return INFINITY;
+}
+
+static bool fits(const struct request *q, const struct report *r)
+{
+	return !q->target.ops || (double)r->plan.arena_bytes <= sram_of(&q->target);
 }
 
 static void print_report(const struct request *q, const struct report *r)
@@ -209,12 +225,12 @@ static void print_report(const struct request *q, const struct report *r)
 		return;
 	}
 	if (r->plan.grid > 1)
-		printf("for %s operators up to %u in %u x %u parts\n", q->target.target,
+		printf("%s: operators 1 to %u run in %u x %u parts\n", q->target.target,
 		       r->plan.patched, r->plan.grid, r->plan.grid);
 	printf("arena %s of RAM, constants %s of flash\n",
 	       unit_format((double)r->plan.arena_bytes, UNIT_BYTE, arena, sizeof arena),
 	       unit_format((double)r->constant_bytes, UNIT_BYTE, constants, sizeof constants));
-	if (q->target.ops && (double)r->plan.arena_bytes > sram_of(&q->target))
+	if (!fits(q, r))
 		printf("does not fit %s: sram %s of %s\n", q->target.target, arena,
 		       unit_format(sram_of(&q->target), UNIT_BYTE, constants, sizeof constants));
 	printf("wrote %s; its self-test: make -C %s check\n", q->out, q->out);
@@ -241,6 +257,7 @@ static void write_report(const struct request *q, const struct report *r)
 	}
 	if (q->format == C) {
 		json_string(&w, "target", q->target.target);
+		json_bool(&w, "fits", fits(q, r));
 		json_u64(&w, "patch_grid", r->plan.grid);
 		json_u64(&w, "patched", r->plan.patched);
 		json_u64(&w, "arena_bytes", r->plan.arena_bytes);
@@ -380,8 +397,8 @@ static const struct cmd_option options[] = {
 	{ "config", "FILE", "data, instead of those the results carry" },
 	{ "weights", "FILE", "as nasc train --save wrote them" },
 	{ "target", "NAME",
-	  "board whose SRAM decides on patches [of the config's the first that runs "
-	  "nasc's firmware; none: layer by layer]" },
+	  "board, or its file, whose SRAM decides on patches [of the config's the first that "
+	  "runs nasc's firmware; none: layer by layer]" },
 	{ "format", "NAME", "c, onnx, onnx-int8 or json [c]" },
 	{ "out", "PATH", "folder for c, file for the others; -o does as well" },
 	{ "name", "NAME", "of the network in C [network]" },

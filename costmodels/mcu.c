@@ -285,6 +285,7 @@ void mcu_firmware_plan(const struct costmodel *m, const struct network *net, str
 				       .scratch = ARENA_NEW(a, uint64_t, n),
 				       .n_patched = n_patched,
 				       .end = p.schedule.end,
+				       .origin = p.d.row,
 				       .patched = p.d.row[p.schedule.end],
 				       .grid = p.schedule.grid };
 	take_offsets(memory.buffer, &parts->patch_memory, n_patched, out);
@@ -448,10 +449,10 @@ static uint32_t schedules(const struct costmodel *m, const struct network *net, 
 			s->macs += plan_macs(&p, i);
 			cycles += plan_cycles(&p, &mcu->cfg, i);
 			if (rules.model == MCU_NASC)
-				s->instructions += plan_instructions(&p, i);
+				s->instructions += round(plan_instructions(&p, i));
 		}
 		s->latency_s = mcu->has_latency ? cycles / mcu->cfg.clock : NAN;
-		s->instructions = rules.model == MCU_NASC ? round(s->instructions) : NAN;
+		s->instructions = rules.model == MCU_NASC ? s->instructions : NAN;
 	}
 	return n;
 }
@@ -518,16 +519,19 @@ static enum nasc_status open(struct costmodel *m, struct nasc_err *err)
 		return nasc_fail(err, NASC_CONFIG,
 				 "patches: TensorFlow Lite Micro (memory: tflm) runs layer by "
 				 "layer, it takes 1");
-	if (!strcmp(cfg->runtime, "nasc") && cfg->memory != MCU_NASC)
+	if (!strcmp(cfg->runtime, "nasc") != (cfg->memory == MCU_NASC))
 		return nasc_fail(err, NASC_CONFIG,
-				 "runtime: nasc plans its own memory, it takes "
-				 "memory: nasc");
+				 "runtime: nasc and memory: nasc go together, not runtime: %.60s "
+				 "and memory: %s",
+				 cfg->runtime, mcu_memory_names[cfg->memory]);
 	if (cfg->memory == MCU_NASC &&
-	    (cfg->weight_bits != 8 || cfg->activation_bits != 8 || !cfg->count_input))
+	    (cfg->weight_bits != 8 || cfg->activation_bits != 8 || !cfg->count_input ||
+	     cfg->inplace_depthwise || cfg->fused_add || cfg->channel_bytes))
 		return nasc_fail(err, NASC_CONFIG,
-				 "memory: nasc's firmware has 8 bits a weight and activation and "
-				 "its input in SRAM: weight_bits and activation_bits are 8, "
-				 "count_input is true");
+				 "memory: nasc's firmware has 8 bits a weight and activation, its "
+				 "input in SRAM and its own kernels: weight_bits and "
+				 "activation_bits are 8, count_input is true, inplace_depthwise, "
+				 "fused_add and channel_bytes are left out");
 	if (cfg->code >= cfg->flash)
 		return nasc_fail(err, NASC_CONFIG,
 				 "code of %.0f bytes leaves no room in flash of %.0f bytes",

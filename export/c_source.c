@@ -87,12 +87,13 @@ static void write_window(const struct quantised *q, size_t op, FILE *fp)
 	fputs("};\n", fp);
 }
 
-static void write_constants(const struct quantised *q, size_t op, FILE *fp, struct arena *a)
+static void write_constants(const struct export_c *e, size_t op, FILE *fp, struct arena *a)
 {
+	const struct quantised *q = e->network;
 	const struct net_op *o = &q->net.op[op];
 
-	fprintf(fp, "\n/* operator %zu: %s, %ux%ux%u */\n", op, net_kind_name(o->kind), o->out.h,
-		o->out.w, o->out.c);
+	fprintf(fp, "\n/* operator %zu, before folding %" PRIu32 ": %s, %ux%ux%u */\n", op,
+		e->plan->origin[op], net_kind_name(o->kind), o->out.h, o->out.w, o->out.c);
 	if (has_weights(q, op))
 		write_weights(q, op, fp, a);
 	if (q->op[op].n_requant)
@@ -346,7 +347,7 @@ void c_write_source(const struct export_c *e, FILE *fp, struct arena *a)
 	fprintf(fp, "#include \"%s.h\"\n\n#include <string.h>\n\n#include \"nasc_kernels.h\"\n",
 		e->name);
 	for (size_t i = 1; i < net->n_ops; i++)
-		write_constants(e->network, i, fp, a);
+		write_constants(e, i, fp, a);
 	fprintf(fp,
 		"\nstatic union {\n\tint8_t byte[%" PRIu64 "];\n\tint32_t align;\n} arena;\n\n"
 		"int8_t *%s_input(void)\n{\n\treturn arena.byte + %" PRIu64 ";\n}\n\n",

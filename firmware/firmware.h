@@ -53,7 +53,9 @@ struct firmware_plan {
 	 * parts after the other; only the output of @end is whole, and the image. Layer by layer:
 	 * 0, 0 and 1. */
 	uint32_t n_patched, end, grid;
-	uint32_t patched; /* @end in the network as it was before it was folded */
+	/* [n_ops] which operator of the network as it was each one is made of, the first of them;
+	 * of @end. */
+	uint32_t *origin, patched;
 	/* [end + 1][grid]: of each output, what is held of it in a part, along each side. */
 	struct nasc_span *rows, *columns;
 };

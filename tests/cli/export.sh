@@ -250,6 +250,11 @@ fault "weights that are none" 4 'net.json: not a weights file' --config config.y
 head -c 3000 w >short
 fault "weights cut short" 4 'short: ' --config config.yaml --weights short -o x
 fault "a target of another runtime" 2 "stm32f746 does not run nasc's firmware" --config config.yaml --weights w -o x --target stm32f746
+fault "two targets" 2 'an export is for one, not 2' --config config.yaml --weights w -o x --target stm32f746-nasc --target stm32l4r5-nasc
+fault "a target of what has no memory" 2 'of --format c alone' --config config.yaml --weights w -o x.onnx --format onnx --target stm32f746-nasc
+board 100
+"$nasc" export parts.json --config config.yaml --weights parts.w -o small --target ./board.yaml >out 2>err
+is "a board that is too small" "$? $(grep -c 'does not fit board: sram .* of 100 B' out)" "0 1"
 fault "no data" 2 'give --config' --weights w -o x
 sed 's/"channels": 6/"channels": 7/' net.json >other.json
 "$nasc" export other.json --config config.yaml --weights w -o x >out 2>err
