@@ -360,7 +360,6 @@ static enum nasc_status run_export(const struct cmd_args *a, struct arena *arena
 	struct request q = { 0 };
 	struct report r = { 0 };
 	struct dataset train, test;
-
 	enum nasc_status st;
 
 	if (read_options(a, &q, err) || cmd_find_job(a, arena, &q.job, err))

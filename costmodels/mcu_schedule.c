@@ -422,7 +422,6 @@ static uint32_t candidates(const struct network *net, const struct mcu_schedule_
 	struct mcu_schedule *s;
 
 	n_ends = find_ends(net, model, end, a);
-
 	if (n_ends > ENDS_TIMES_OPERATORS / net->n_ops)
 		n_ends = (uint32_t)(ENDS_TIMES_OPERATORS / net->n_ops);
 	*list = s = ARENA_NEW(a, struct mcu_schedule, (size_t)n_ends * (limits->grid - 1));

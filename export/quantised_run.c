@@ -26,7 +26,6 @@ static void finish(const void *ctx, size_t op, const double *sum, uint32_t cells
 {
 	const struct quantised *q = ctx;
 	const struct quantised_op *o = &q->op[op];
-
 	uint32_t fewest, outside = 0;
 
 	if (!o->weights)

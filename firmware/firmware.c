@@ -159,10 +159,11 @@ uint64_t firmware_weight_bytes(const struct network *net, size_t op)
 static uint32_t fewest_cells(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride,
 			     uint32_t before)
 {
+	const uint64_t window[] = { 0, out - 1 };
 	int64_t fewest = kernel;
 
-	for (uint32_t at = 0; at<out; at += out> 1 ? out - 1 : 1) {
-		int64_t first = (int64_t)at * stride - before, last = first + kernel;
+	for (size_t i = 0; i < 2; i++) {
+		int64_t first = (int64_t)(window[i] * stride) - before, last = first + kernel;
 		int64_t cells = (last < in ? last : in) - (first > 0 ? first : 0);
 
 		fewest = cells < fewest ? cells : fewest;
